@@ -1,0 +1,1 @@
+"""Everything that knows a gateway: generate, compare, start, stop."""
