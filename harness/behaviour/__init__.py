@@ -1,0 +1,1 @@
+"""What the gateway itself promises: who answers a name, and who may ask."""

@@ -1,0 +1,164 @@
+"""Who may ask, and from where: keys, browser origins, listening addresses, metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.evidence import Evidence, Verdict
+from harness.wire import Request
+from harness.wire.http1 import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.answer import Answer
+    from harness.wire import Exchange
+
+
+def preflight(url: str, origin: str) -> Request:
+    """A CORS preflight as a browser sends it (WHATWG Fetch, CORS-preflight request)."""
+    return Request(
+        method="OPTIONS",
+        url=url,
+        headers=(
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization,content-type"),
+        ),
+    )
+
+
+def judge_key(case: str, answer: Answer, *, admitted: bool) -> Evidence:
+    """Whether a caller with this kind of key got in, or was turned away with 401.
+
+    RFC 9110 15.5.2: 401 is the answer to missing or wrong credentials.
+    """
+    if admitted:
+        passed = answer.status == 200
+        asked = "a caller with the right key is served"
+    else:
+        passed = answer.status == 401 and answer.error is not None
+        asked = "a caller without the right key gets 401 and an error object"
+    return Evidence(
+        check="gateway.auth",
+        subject=case,
+        asked=asked,
+        verdict=Verdict.PASS if passed else Verdict.FAIL,
+        reason="" if passed else f"status {answer.status}: {answer.wholeness.why}",
+        value=answer.status,
+        unit="HTTP status",
+        recordings=(answer.exchange.id,),
+    )
+
+
+def judge_origin(origin: str, exchange: Exchange, *, allowed: bool) -> Evidence:
+    """Whether the preflight answer lets pages of ``origin`` in (``*`` lets everybody in)."""
+    response = parse(exchange)
+    granted = response.header("access-control-allow-origin")
+    open_door = granted in (origin, "*")
+    if allowed:
+        passed, asked = granted == origin, "a configured browser origin is let in by name"
+    else:
+        passed, asked = response.status is not None and not open_door, "any other origin is not"
+    return Evidence(
+        check="gateway.cors",
+        subject=origin,
+        asked=asked,
+        verdict=Verdict.PASS if passed else Verdict.FAIL,
+        reason=""
+        if passed
+        else f"access-control-allow-origin: {granted}, status {response.status}",
+        value=granted or "no grant",
+        recordings=(exchange.id,),
+    )
+
+
+def judge_listeners(subject: str, addresses: Sequence[str] | None) -> Evidence:
+    """Whether every listening socket of a process is on loopback.
+
+    ``addresses`` are ``address:port`` as the kernel lists them; None means the
+    platform does not tell, which is not a pass.
+    """
+    asked = "listens on loopback only"
+    if addresses is None:
+        return Evidence(
+            check="gateway.loopback",
+            subject=subject,
+            asked=asked,
+            verdict=Verdict.NOT_RUN,
+            reason="this platform has no /proc/net/tcp to read listening sockets from",
+        )
+    outside = [a for a in addresses if not a.startswith(("127.", "[::1]"))]
+    if not addresses:
+        verdict, reason = Verdict.FAIL, "no listening socket was found at all"
+    elif outside:
+        verdict, reason = Verdict.FAIL, f"listens on {', '.join(outside)}"
+    else:
+        verdict, reason = Verdict.PASS, ""
+    return Evidence(
+        check="gateway.loopback",
+        subject=subject,
+        asked=asked,
+        verdict=verdict,
+        reason=reason,
+        value=", ".join(addresses),
+    )
+
+
+def counter(exchange: Exchange, name: str) -> float | None:
+    """Sum over all series of one counter in a Prometheus text page; None if it is absent.
+
+    Text format 0.0.4: ``name{labels} value [timestamp]``, one sample a line.
+    """
+    total: float | None = None
+    for line in parse(exchange).body.decode("utf-8", errors="replace").splitlines():
+        sample, _, rest = line.partition(" ")
+        if line.startswith("#") or sample.split("{", 1)[0] != name:
+            continue
+        # Label values may hold spaces: the value follows the closing brace.
+        value = line.rpartition("}")[2] if "{" in line else rest
+        total = (total or 0.0) + float(value.split()[0])
+    return total
+
+
+def judge_counter(name: str, before: Exchange, after: Exchange, sent: int) -> Evidence:
+    """Whether a counter moved by at least the ``sent`` requests between two readings."""
+    first, last = counter(before, name), counter(after, name)
+    moved = (last or 0.0) - (first or 0.0)
+    if last is None:
+        verdict, reason = Verdict.FAIL, "the metrics page has no such counter"
+    elif moved < sent:
+        verdict, reason = Verdict.FAIL, f"moved by {moved:g} over {sent} requests"
+    else:
+        verdict, reason = Verdict.PASS, ""
+    return Evidence(
+        check="gateway.metrics",
+        subject=name,
+        asked=f"counts at least the {sent} requests sent",
+        verdict=verdict,
+        reason=reason,
+        value=moved,
+        unit="requests",
+        n=sent,
+        recordings=(before.id, after.id),
+    )
+
+
+def leaks(files: Mapping[str, bytes], secrets: Mapping[str, str]) -> Evidence:
+    """Whether any secret value stands in any file; the values themselves are never repeated."""
+    found = sorted(
+        f"{variable} in {name}"
+        for name, content in files.items()
+        for variable, value in secrets.items()
+        if value.encode() in content
+    )
+    return Evidence(
+        check="config.secrets",
+        subject="files of the run",
+        asked=f"none of {len(secrets)} secrets stands in a file",
+        verdict=Verdict.FAIL if found else Verdict.PASS,
+        reason="; ".join(found),
+        value=len(files),
+        unit="files searched",
+        n=len(files),
+    )

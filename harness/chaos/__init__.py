@@ -1,0 +1,1 @@
+"""What happens to an answer when something behind the gateway breaks."""

@@ -1,0 +1,113 @@
+"""TTFT, ITL and E2E of many answers, each figure with its samples, interval and limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from typing import TYPE_CHECKING
+
+from harness.evidence import Evidence, Verdict
+from harness.load.timing import timing
+from harness.statistics import quantile, within
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.answer import Answer
+    from harness.load.timing import Timing
+
+Bound = Callable[[str, str], float | None]
+"""The largest acceptable value, in ms, of a check and subject; None where there is none."""
+
+FIGURES = (
+    ("latency.ttft.p50", "time to first token (TTFT), median", 0.50, "ttft_ms"),
+    ("latency.ttft.p95", "time to first token (TTFT), 95th percentile", 0.95, "ttft_ms"),
+    ("latency.itl.p50", "gap between tokens (ITL), median", 0.50, "itl_ms"),
+    ("latency.e2e.p50", "whole answer (E2E), median", 0.50, "e2e_ms"),
+)
+
+
+def judge(subject: str, answers: Sequence[Answer], bound: Bound) -> list[Evidence]:
+    """Judge the phases of ``answers``, which are streams of one subject.
+
+    A stream that is not whole has no time: it is counted in the reason, and more
+    than none of them make every figure inconclusive, for the slowest may be missing.
+    An ITL sample is the median gap of one answer: the gaps within an answer depend on
+    each other, and pooling them would make the interval look better than it is.
+    """
+    timings = [found for answer in answers if (found := timing(answer)) is not None]
+    broken = len(answers) - len(timings)
+    recordings = tuple(answer.exchange.id for answer in answers)
+    return [
+        _figure(
+            check, f"{text} within its limit", subject, _samples(timings, field), q,
+            bound(check, subject), broken, recordings,
+        )
+        for check, text, q, field in FIGURES
+    ]
+
+
+def judge_overhead(
+    subject: str, samples_ms: Sequence[float], lost: int, bound: Bound, recordings: tuple[str, ...]
+) -> Evidence:
+    """Judge what the gateway adds to the first token: way in plus way out, in ms.
+
+    Each sample is (engine received the request - client sent it) + (client received
+    the first token - engine sent it), on one monotonic clock; ``lost`` counts
+    requests whose engine-side stamps were not found.
+    """
+    check = "latency.gateway-overhead.p50"
+    return _figure(
+        check, "added to the first token by the gateway, median", subject, list(samples_ms), 0.5,
+        bound(check, subject), lost, recordings,
+    )
+
+
+def _samples(timings: Sequence[Timing], field: str) -> list[float]:
+    if field == "itl_ms":
+        return [median(t.itl_ms) for t in timings if t.itl_ms]
+    return [getattr(t, field) for t in timings]
+
+
+def _figure(
+    check: str,
+    asked: str,
+    subject: str,
+    samples: list[float],
+    q: float,
+    limit_ms: float | None,
+    broken: int,
+    recordings: tuple[str, ...],
+) -> Evidence:
+    if not samples:
+        return Evidence(
+            check=check,
+            subject=subject,
+            asked=asked,
+            verdict=Verdict.NOT_RUN,
+            reason=f"no whole stream to time, {broken} broken",
+            bound=limit_ms,
+            unit="ms",
+            n=0,
+            recordings=recordings,
+        )
+    estimate = quantile(samples, q)
+    if limit_ms is None:
+        verdict, reason = Verdict.INCONCLUSIVE, "the policy states no limit for it"
+    else:
+        verdict, reason = within(estimate, limit_ms)
+    if broken and verdict is Verdict.PASS:
+        verdict, reason = Verdict.INCONCLUSIVE, f"{broken} of {broken + len(samples)} were not whole"
+    return Evidence(
+        check=check,
+        subject=subject,
+        asked=asked,
+        verdict=verdict,
+        reason=reason,
+        value=estimate.value,
+        unit="ms",
+        n=estimate.n,
+        interval=estimate.interval,
+        bound=limit_ms,
+        recordings=recordings,
+    )

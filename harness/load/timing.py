@@ -1,0 +1,54 @@
+"""When the tokens of a streamed answer arrived, under one set of definitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.answer import Answer
+
+_MS = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """The phases of one streamed answer, in milliseconds from the request's last byte.
+
+    ``ttft_ms`` ends at the first token-bearing delta (content, reasoning or tool
+    call, never a chunk that carries only a role). ``itl_ms`` holds the gaps between
+    successive token-bearing deltas, ``e2e_ms`` ends with the stream's last event,
+    and ``tpot_ms`` is (last delta - first delta) / (completion tokens - 1), the
+    token count as the server states it in usage, else one token a delta.
+    ``merged`` counts deltas that shared a read, whose stamps are upper bounds.
+    """
+
+    ttft_ms: float
+    itl_ms: tuple[float, ...]
+    tpot_ms: float | None
+    e2e_ms: float
+    tokens: int
+    merged: int
+
+
+def timing(answer: Answer) -> Timing | None:
+    """Time one answer; None unless it is a whole stream.
+
+    A stream counts only with a finish reason, ``[DONE]`` and no error object: the
+    time of half an answer is not the time of an answer.
+    """
+    sent = answer.exchange.sent_ns
+    if not answer.streamed or not answer.wholeness or sent is None or not answer.deltas:
+        return None
+    stamps = [delta.at_ns for delta in answer.deltas]
+    stated = (answer.usage or {}).get("completion_tokens")
+    tokens = stated if isinstance(stated, int) and stated > 0 else len(stamps)
+    return Timing(
+        ttft_ms=(stamps[0] - sent) / _MS,
+        itl_ms=tuple((later - earlier) / _MS for earlier, later in pairwise(stamps)),
+        tpot_ms=(stamps[-1] - stamps[0]) / _MS / (tokens - 1) if tokens > 1 else None,
+        e2e_ms=(answer.events[-1].at_ns - sent) / _MS,
+        tokens=tokens,
+        merged=sum(delta.merged for delta in answer.deltas),
+    )
