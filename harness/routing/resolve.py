@@ -104,7 +104,7 @@ class _Resolution:
         matching = [
             (len(pattern.prefix), -position, pattern)
             for position, pattern in enumerate(self.registry.routes.patterns)
-            if self.name.startswith(pattern.prefix) and len(self.name) > len(pattern.prefix)
+            if self.name.startswith(pattern.prefix)
         ]
         if not matching:
             self.steps.append("matches no pattern")

@@ -1,0 +1,128 @@
+"""Rules about memory: what is meant to be loaded at once fits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.registry.finding import Severity
+from harness.registry.rule import Hit, rule
+from harness.registry.wording import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.registry.models import Host, Model
+    from harness.registry.registry import Registry
+    from harness.registry.rule import Path
+
+
+def _on_gpu(registry: Registry) -> Iterator[tuple[Path, str, Host, Model]]:
+    """Every model of an enabled provider on a GPU, with its path, host id and host."""
+    for provider_id, provider in registry.enabled_providers().items():
+        hardware = provider.hardware
+        host = registry.hosts.get(hardware.host) if hardware else None
+        if hardware is None or host is None or not hardware.gpu:
+            continue
+        for index, model in enumerate(provider.models):
+            yield ("providers", provider_id, "models", index), hardware.host, host, model
+
+
+@rule(
+    "GW150",
+    title="The resident models do not fit on the GPU together",
+    why="Models with residency: always are loaded at the same time. Beyond the card's memory "
+    "the server that starts last dies, or pushes another one out.",
+    remedy="Set one of them to manual or on_demand, or use a smaller quantization.",
+    failing="""
+providers.yaml: {providers: {local: {models: [
+  {name: tiny, served_as: tiny, context_length: 4096, vram_gb: 12.6, capabilities: [chat],
+   mode: chat, residency: always},
+  {name: wild, served_as: wild, context_length: 4096, vram_gb: 12.6, capabilities: [chat],
+   mode: chat, residency: always}]}}}
+model-mappings.yaml: {routes: {exact: {wild: {provider: local, model: wild}}}}
+""",
+    passing="""
+providers.yaml: {providers: {local: {models: [
+  {name: tiny, served_as: tiny, context_length: 4096, vram_gb: 12.6, capabilities: [chat],
+   mode: chat, residency: always},
+  {name: wild, served_as: wild, context_length: 4096, vram_gb: 12.6, capabilities: [chat],
+   mode: chat, residency: manual}]}}}
+model-mappings.yaml: {routes: {exact: {wild: {provider: local, model: wild}}}}
+""",
+)
+def residents_too_large(registry: Registry) -> Iterator[Hit]:
+    """The resident model with which a host's GPU memory is exceeded, and each one after it."""
+    used: dict[str, float] = {}
+    for path, host_id, host, model in _on_gpu(registry):
+        if model.residency != "always" or model.vram_gb is None or host.vram_gb is None:
+            continue
+        used[host_id] = used.get(host_id, 0.0) + model.vram_gb
+        if used[host_id] > host.vram_gb >= model.vram_gb:
+            message = (
+                f"With {quoted(model.name)} the resident models need {used[host_id]:.1f} GB, "
+                f"{quoted(host_id)} has {host.vram_gb:g} GB."
+            )
+            yield Hit((*path, "residency"), message)
+
+
+@rule(
+    "GW151",
+    title="A model is larger than the GPU",
+    why="It can never be loaded, not even alone.",
+    remedy="Use a smaller quantization or context, or set hardware.gpu to false.",
+    failing="providers.yaml: {hosts: {box: {vram_gb: 4}}}",
+    passing="providers.yaml: {hosts: {box: {vram_gb: 8}}}",
+)
+def model_too_large(registry: Registry) -> Iterator[Hit]:
+    """Models that exceed the GPU memory of their host by themselves."""
+    for path, host_id, host, model in _on_gpu(registry):
+        if model.vram_gb is not None and host.vram_gb is not None:
+            if model.vram_gb <= host.vram_gb:
+                continue
+            message = (
+                f"{quoted(model.name)} needs {model.vram_gb:g} GB, {quoted(host_id)} has "
+                f"{host.vram_gb:g} GB."
+            )
+            yield Hit((*path, "vram_gb"), message)
+
+
+@rule(
+    "GW152",
+    title="A provider uses a GPU that its host does not have",
+    why="The server would not start, or silently run on the CPU at a fraction of the speed.",
+    remedy="Give the host gpu and vram_gb, or set hardware.gpu to false.",
+    failing="providers.yaml: {hosts: {box: ~, cell: {}}, "
+    "providers: {local: {hardware: {host: cell}}}}",
+    passing="providers.yaml: {hosts: {box: ~, cell: {gpu: Some Card, vram_gb: 16}}, "
+    "providers: {local: {hardware: {host: cell}}}}",
+)
+def no_gpu(registry: Registry) -> Iterator[Hit]:
+    """Providers on the GPU of a host without one."""
+    for name, provider in registry.providers.items():
+        hardware = provider.hardware
+        host = registry.hosts.get(hardware.host) if hardware else None
+        if hardware is not None and host is not None and hardware.gpu and host.gpu is None:
+            message = f"The host {quoted(hardware.host)} of {quoted(name)} has no GPU."
+            yield Hit(("providers", name, "hardware", "gpu"), message)
+
+
+@rule(
+    "GW153",
+    severity=Severity.WARNING,
+    title="A model on the GPU does not say how much memory it takes",
+    why="Without vram_gb nobody can tell whether it fits beside the others.",
+    remedy="Add vram_gb, as the server reports it once the model is loaded.",
+    failing="""
+providers.yaml: {providers: {local: {models: [{name: tiny, served_as: tiny, context_length: 4096,
+  capabilities: [chat], mode: chat, residency: always}]}}}
+""",
+    passing="""
+providers.yaml: {providers: {local: {models: [{name: tiny, served_as: tiny, context_length: 4096,
+  vram_gb: 6, capabilities: [chat], mode: chat, residency: always}]}}}
+""",
+)
+def unknown_size(registry: Registry) -> Iterator[Hit]:
+    """Models on a GPU without vram_gb."""
+    for path, _, _, model in _on_gpu(registry):
+        if model.vram_gb is None:
+            yield Hit((*path, "name"), f"The GPU memory of {quoted(model.name)} is not given.")
