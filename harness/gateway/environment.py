@@ -38,11 +38,11 @@ def install() -> Path:
     Raises:
         EnvironmentBuildError: see `harness.process.venv.ensure`.
     """
-    return ensure(location(), LOCK, say=lambda line: print(line, file=sys.stderr, flush=True))
+    return ensure(location(), LOCK, say=lambda line: sys.stderr.write(f"{line}\n"))
 
 
 if __name__ == "__main__":
     try:
-        pass
+        sys.stdout.write(f"{install()}\n")
     except EnvironmentBuildError as error:
         sys.exit(f"gateway environment: {error}")

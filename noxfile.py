@@ -1,0 +1,147 @@
+"""Everything one does with this repository; ``nox --list`` prints it.
+
+All sessions share one environment, ``.nox/everyday``. The first that runs builds it
+from ``requirements.lock``; after that they start at once, and need no network.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+ENV = ROOT / ".nox" / "everyday"
+LOCK = ROOT / "requirements.lock"
+CTRL_C_PATIENCE = 15.0  # seconds to stop the servers one started; nox gives 0.3
+
+if sys.version_info < (3, 11):  # noqa: UP036 - nox may run on an older Python
+    sys.exit(f"Python 3.11 or newer is needed; nox runs on {sys.version.split()[0]}.")
+
+sys.path.insert(0, str(ROOT))
+from harness.process.venv import EnvironmentBuildError, ensure, is_complete  # noqa: E402
+
+nox.needs_version = ">=2025.5.1"
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.default_venv_backend = "none"
+
+
+@nox.session
+def gate(session: nox.Session) -> None:
+    """Run the main job, `harness run`, and end with its verdict."""
+    install_gateway(session)
+    run(session, "harness", "run", *session.posargs)
+
+
+@nox.session(requires=["unit", "contract", "integration"])
+def tests(session: nox.Session) -> None:
+    """Pass all tests: unit, contract -- emulated, integration."""
+    session.log("unit, contract and integration have passed")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Test each module on its own, on all cores."""
+    run(session, "pytest", "tests/unit", "--numprocesses=auto", *session.posargs)
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """Ask one server for the OpenAI contract: -- emulated (default), gateway, vllm, ..."""
+    named = session.posargs and not session.posargs[0].startswith("-")
+    target, *options = session.posargs if named else ["emulated", *session.posargs]
+    if target == "gateway":
+        install_gateway(session)
+    run(session, "pytest", "tests/contract", f"--target={target}", *options)
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Test the rooms together, through the real LiteLLM proxy."""
+    install_gateway(session)
+    run(session, "pytest", "tests/integration", *session.posargs)
+
+
+@nox.session
+def load(session: nox.Session) -> None:
+    """Put a short load on the gateway with Locust, without its web page."""
+    install_gateway(session)
+    brief = ["--headless", "--users=4", "--spawn-rate=4", "--run-time=15s", "--only-summary"]
+    run(session, "locust", "-f", "loadtests/", *brief, *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Time the hot paths with pytest-benchmark."""
+    run(session, "pytest", "tests/bench", "--benchmark-only", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format and the direction of imports."""
+    run(session, "ruff", "check")
+    run(session, "ruff", "format", "--check")
+    run(session, "lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    run(session, "mypy", *session.posargs)
+
+
+@nox.session(default=False, venv_backend="virtualenv", reuse_venv=True)
+def lock(session: nox.Session) -> None:
+    """Resolve the locks anew, for maintainers: -- --upgrade moves what may move."""
+    session.install("uv")
+    session.env.update(dict.fromkeys(name for name in os.environ if name.startswith("UV_")))
+    session.env["UV_CUSTOM_COMPILE_COMMAND"] = "nox -s lock"
+    bare = [f"--no-emit-package={name}" for name in ("polars", "polars-runtime-32")]
+    for target, *source in [
+        ["requirements.lock", "--all-extras", "pyproject.toml"],
+        ["nox.lock", "--group=bootstrap", "--constraints=requirements.lock"],
+        ["harness/gateway/litellm.lock", "harness/gateway/litellm.in", *bare],
+    ]:
+        options = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-config"]
+        output = f"--output-file={target}"
+        session.run("uv", "pip", "compile", "-q", *options, *source, output, *session.posargs)
+
+
+def run(session: nox.Session, program: str, *arguments: str) -> None:
+    """Run a program of the shared environment, as if that were activated."""
+    everyday(session)
+    session.run(
+        str(ENV.relative_to(ROOT) / "bin" / program),
+        *arguments,
+        env={"PATH": f"{ENV / 'bin'}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(ENV)},
+        interrupt_timeout=CTRL_C_PATIENCE,
+        terminate_timeout=CTRL_C_PATIENCE,
+    )
+
+
+def install_gateway(session: nox.Session) -> None:
+    """Give LiteLLM its own environment in the user's cache folder, unless it is there."""
+    run(session, "python", "-m", "harness.gateway.environment")
+
+
+def everyday(session: nox.Session) -> None:
+    """Build the shared environment unless it is there: the lock, then this project on top."""
+    stamp = ENV / "project"  # written last, and gone with the environment
+    wanted = f"{ENV}\n{(ROOT / 'pyproject.toml').read_text()}"
+    moved = stamp.exists() and not stamp.read_text().startswith(f"{ENV}\n")
+    if Path(sys.prefix).resolve() == ENV and (moved or not is_complete(ENV, LOCK)):
+        session.error("this nox lives in the environment it must rebuild; use .venv/bin/nox once")
+    if moved:  # the clone was renamed; the scripts inside still name the old folder
+        shutil.rmtree(ENV)
+    try:
+        ensure(ENV, LOCK, say=session.log)
+    except EnvironmentBuildError as error:
+        session.error(str(error))
+    if not stamp.exists() or stamp.read_text() != wanted:
+        options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+        python = str(ENV.relative_to(ROOT) / "bin" / "python")
+        session.run_install(python, "-m", "pip", "install", *options, "--editable", ".")
+        stamp.write_text(wanted)
