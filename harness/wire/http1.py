@@ -1,0 +1,243 @@
+"""HTTP/1.1 framing: a request to bytes, recorded bytes to a response (RFC 9112)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import h11
+
+from harness.wire.exchange import End, Exchange, Header, Read, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_URL = re.compile(r"[!-~]+")
+_FORBIDDEN_IN_VALUE = re.compile(r"[\r\n\0]|[^\x00-\xff]")
+_OURS = frozenset({"connection", "content-length", "transfer-encoding"})
+_BODY_EXPECTED = frozenset({"POST", "PUT", "PATCH"})
+
+
+class WireError(ValueError):
+    """A request that cannot be sent as it was asked for; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a URL points: the address to connect to and what to ask for there."""
+
+    host: str
+    port: int
+    authority: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What the recorded bytes say as HTTP/1.1.
+
+    ``headers`` have lower-case names, in the order received. ``pieces`` hold the
+    body freed of its framing, one piece per read that brought some of it, with the
+    stamp of that read; joined they are ``body``. Content codings are left as they are.
+
+    ``complete`` is true when the framing ended as it promised: Content-Length
+    reached, last chunk seen, or an orderly close where nothing else was promised.
+    ``fault`` says what is wrong; it is empty if and only if nothing is.
+    ``status`` is None where no whole response head could be read.
+    """
+
+    status: int | None = None
+    reason: str = ""
+    headers: tuple[Header, ...] = ()
+    head_ns: int | None = None
+    """Stamp of the read that completed the head."""
+    body: bytes = b""
+    pieces: tuple[Read, ...] = ()
+    complete: bool = False
+    fault: str = ""
+
+    def header(self, name: str) -> str | None:
+        """Return the value of header ``name`` in any case, None if absent.
+
+        Repeated headers are joined with a comma (RFC 9110 section 5.3).
+        """
+        wanted = name.lower()
+        values = [value for key, value in self.headers if key == wanted]
+        return ", ".join(values) if values else None
+
+
+def endpoint(url: str) -> Endpoint:
+    """Split ``url`` into the address to connect to and the request target.
+
+    Raises:
+        WireError: The URL is malformed, not plain ``http``, or carries a password.
+    """
+    shown = url.partition("?")[0]
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise WireError(
+            "the URL carries a user name or password, which would end up in recordings. "
+            "Send it as an Authorization header."
+        )
+    if not _URL.fullmatch(url):
+        raise WireError(
+            f"{shown!r} is not a URL: percent-encode spaces, control and non-ASCII characters."
+        )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        (parts.hostname or "").encode("idna")  # what the resolver will do, later
+    except ValueError as error:
+        raise WireError(f"{shown!r} is not a URL: {error}.") from None
+    if parts.scheme == "https":
+        raise WireError(
+            f"{shown!r} asks for TLS, which hides the bytes this client records. "
+            "Use http, or put a TLS-terminating proxy on the loopback interface in front of it."
+        )
+    if parts.scheme != "http" or not parts.hostname or port == 0:
+        raise WireError(f"{shown!r} is not a URL to connect to: write http://host:port/path.")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Endpoint(parts.hostname, port or 80, parts.netloc, target)
+
+
+def serialise(request: Request) -> bytes:
+    """Return the bytes that put ``request`` on the wire.
+
+    Adds ``Host`` unless given, ``Content-Length`` where there is a body or the method
+    implies one, and ``Connection: close``: the end of the answer is then the end of
+    the connection, and a body cut short can be told from a whole one.
+
+    Raises:
+        WireError: The URL is unusable, a header would break the framing, or a header
+            is one of those set here.
+    """
+    where = endpoint(request.url)
+    if not _TOKEN.fullmatch(request.method):
+        raise WireError(f"{request.method!r} is not an HTTP method: write e.g. GET or POST.")
+    lines = [f"{request.method} {where.target} HTTP/1.1"]
+    if not any(name.lower() == "host" for name, _ in request.headers):
+        lines.append(f"Host: {where.authority}")
+    lines += [_header_line(name, value) for name, value in request.headers]
+    if request.body or request.method in _BODY_EXPECTED:
+        lines.append(f"Content-Length: {len(request.body)}")
+    lines += ["Connection: close", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + request.body
+
+
+def _header_line(name: str, value: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise WireError(f"{name!r} is not a header name (RFC 9110 section 5.1).")
+    if name.lower() in _OURS:
+        raise WireError(f"header {name!r} is set by the client from the body: leave it out.")
+    if _FORBIDDEN_IN_VALUE.search(value):
+        raise WireError(
+            f"the value of header {name!r} holds a line break, NUL or a character outside "
+            "ISO-8859-1: strip or percent-encode it."
+        )
+    return f"{name}: {value}"
+
+
+def parse(exchange: Exchange) -> Response:
+    """Read the recorded bytes of ``exchange`` as one HTTP/1.1 response.
+
+    Interim 1xx responses are skipped. Malformed and truncated answers are no errors
+    here: they come back with ``complete=False`` and a ``fault``.
+    """
+    answer = _Answer(exchange)
+    try:
+        for read in exchange.reads:
+            if read.data:  # h11 takes empty data for the end of the connection
+                answer.feed(read.data, read.at_ns)
+        if exchange.end is End.EOF:
+            answer.feed(b"", exchange.ended_ns)
+    except h11.RemoteProtocolError as error:
+        answer.broken = str(error)
+    return answer.response()
+
+
+class _Answer:
+    """One response in the making."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.broken = ""
+        self._exchange = exchange
+        self._head: h11.Response | None = None
+        self._head_ns: int | None = None
+        self._pieces: list[Read] = []
+        self._complete = False
+        self._closed = False
+        self._surplus = 0
+        received = sum(len(read.data) for read in exchange.reads)
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=received)
+        # HEAD is the only method whose answer is framed differently (RFC 9112 section 6.3).
+        method = "HEAD" if exchange.request.method.upper() == "HEAD" else "GET"
+        self._parser.send(h11.Request(method=method, target="/", headers=[("Host", "-")]))
+        self._parser.send(h11.EndOfMessage())
+
+    def feed(self, data: bytes, at_ns: int) -> None:
+        if self._complete:
+            self._surplus += len(data)
+            return
+        self._closed = not data
+        body: list[bytes] = []
+        try:
+            for event in self._events(data):
+                if isinstance(event, h11.Response):
+                    self._head, self._head_ns = event, at_ns
+                elif isinstance(event, h11.Data):
+                    body.append(bytes(event.data))
+                else:
+                    self._complete = True
+                    self._surplus = len(self._parser.trailing_data[0])
+        finally:
+            if body:
+                self._pieces.append(Read(at_ns, b"".join(body)))
+
+    def _events(self, data: bytes) -> Iterator[h11.Response | h11.Data | h11.EndOfMessage]:
+        self._parser.receive_data(data)
+        while not self._complete:
+            event = self._parser.next_event()
+            if isinstance(event, h11.Response | h11.Data | h11.EndOfMessage):
+                yield event
+            elif not isinstance(event, h11.InformationalResponse):
+                return
+
+    def response(self) -> Response:
+        head = self._head
+        body = b"".join(piece.data for piece in self._pieces)
+        return Response(
+            status=head.status_code if head else None,
+            reason=bytes(head.reason).decode("latin-1") if head else "",
+            headers=tuple(
+                (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+                for name, value in (head.headers if head else ())
+            ),
+            head_ns=self._head_ns,
+            body=body,
+            pieces=tuple(self._pieces),
+            complete=self._complete,
+            fault=self._fault(len(body)),
+        )
+
+    def _fault(self, received: int) -> str:
+        if self._complete:
+            return f"{self._surplus} bytes after the end of the message" if self._surplus else ""
+        # Once the peer has closed, h11 complains about the close; what is missing says more.
+        if self.broken and not self._closed:
+            return self.broken
+        exchange = self._exchange
+        how = f"{exchange.end}: {exchange.detail}" if exchange.detail else exchange.end.value
+        return f"{self._missing(received)} ({how})"
+
+    def _missing(self, received: int) -> str:
+        if self._head is None:
+            return "the response head is cut short" if self._exchange.reads else "no answer"
+        headers = dict(self._head.headers)
+        if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
+            return f"the last chunk is missing after {received} bytes of body"
+        if b"content-length" in headers:
+            promised = headers[b"content-length"].decode("latin-1")
+            return f"{received} of {promised} bytes of body arrived"
+        return f"the body of unknown length stops after {received} bytes without an orderly close"

@@ -1,0 +1,126 @@
+"""When bytes arrived, as the kernel saw it.
+
+Linux stamps every segment on arrival and hands the stamp of the last segment of a
+read over with ``recvmsg`` (``SO_TIMESTAMPING``, kernel documentation
+``networking/timestamping.rst``). It is off the scheduling of the reader: a client
+that comes 20 ms late still learns when the bytes came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import sys
+import time
+from collections.abc import Sequence
+
+from harness.wire.exchange import Clock, Read
+
+Ancillary = Sequence[tuple[int, int, bytes]]
+"""What ``recvmsg`` returns beside the bytes: (level, type, data) triples."""
+
+RawRead = tuple[int, bytes, Ancillary]
+"""One read as recorded: CLOCK_MONOTONIC ns after it returned, the bytes, the ancillary data."""
+
+ANCILLARY_BYTES = 128
+"""Room to ask of ``recvmsg`` for the ancillary data."""
+
+_SO_TIMESTAMPING = 37
+_RX_SOFTWARE = 1 << 3
+_SOFTWARE = 1 << 4
+_TIMESPEC = struct.Struct("@ll")
+_SUPPORTED = sys.platform == "linux" and _TIMESPEC.size == 16
+_PAIRS = 5
+_PROBES = 100
+_CLOCK_STEP_NS = 1_000_000
+
+
+def enable(sock: socket.socket) -> bool:
+    """Ask the kernel to stamp what arrives at ``sock``; False where it cannot."""
+    if not _SUPPORTED:
+        return False
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE)
+    except OSError:
+        return False
+    return True
+
+
+async def switch_on() -> socket.socket:
+    """Return an idle socket that keeps stamping switched on until it is closed.
+
+    The kernel switches stamping on for the whole machine with the first socket that
+    asks for it, and takes some milliseconds to do so. Until then arrivals bear no
+    stamp; this waits until they do, or at most a tenth of a second.
+    """
+    keeper = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    if enable(keeper):
+        for _ in range(_PROBES):
+            if _working():
+                break
+            await asyncio.sleep(0.001)
+    return keeper
+
+
+def _working() -> bool:
+    """Tell whether a byte sent over loopback arrives with a stamp."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname(), timeout=1) as sender,
+        listener.accept()[0] as receiver,
+    ):
+        enable(receiver)
+        sender.sendall(b"x")
+        receiver.settimeout(1)
+        return realtime_ns(receiver.recvmsg(1, ANCILLARY_BYTES)[1]) is not None
+
+
+def offset_ns() -> int:
+    """Measure CLOCK_MONOTONIC minus CLOCK_REALTIME in nanoseconds.
+
+    The best of a few pairs: the one with the smallest bracket, good to some 100 ns.
+    """
+    best = (sys.maxsize, 0)
+    for _ in range(_PAIRS):
+        before = time.monotonic_ns()
+        real = time.time_ns()
+        after = time.monotonic_ns()
+        best = min(best, (after - before, (before + after) // 2 - real))
+    return best[1]
+
+
+def realtime_ns(ancillary: Ancillary) -> int | None:
+    """Find the arrival in ``ancillary`` as CLOCK_REALTIME nanoseconds, None if absent."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPING) and len(data) >= _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
+            if seconds:
+                return int(seconds) * 1_000_000_000 + int(nanoseconds)
+    return None
+
+
+def settle(
+    raw: Sequence[RawRead], *, offset_before_ns: int | None, connected_ns: int | None
+) -> tuple[Clock, tuple[Read, ...]]:
+    """Choose one clock for a whole exchange and stamp its reads with it.
+
+    The kernel's stamps are taken only where every read has one, the realtime clock
+    was not stepped since ``offset_before_ns`` was measured (None: never asked for),
+    and they rise from ``connected_ns`` without passing the moment the read returned.
+    Otherwise every stamp is the reader's own: two clocks are never mixed.
+    """
+    user = tuple(Read(seen, data) for seen, data, _ in raw)
+    if offset_before_ns is None or connected_ns is None or not raw:
+        return Clock.USER, user
+    if abs(offset_ns() - offset_before_ns) > _CLOCK_STEP_NS:
+        return Clock.USER, user
+    arrived: list[Read] = []
+    floor = connected_ns
+    for seen, data, ancillary in raw:
+        real = realtime_ns(ancillary)
+        if real is None or not floor <= real + offset_before_ns <= seen:
+            return Clock.USER, user
+        floor = real + offset_before_ns
+        arrived.append(Read(floor, data))
+    return Clock.KERNEL, tuple(arrived)
