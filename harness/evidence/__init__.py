@@ -1,5 +1,32 @@
 """The record of what was found, and its store. Nothing else prints a verdict."""
 
+from harness.evidence.judgement import UNCLAIMED, Cause, Counts, GateReport, Reason, Row
 from harness.evidence.record import Evidence, Verdict
+from harness.evidence.run import RUN_FILE, RunContext, read_run, write_run
+from harness.evidence.store import (
+    EVIDENCE_FILE,
+    EvidenceError,
+    Evidences,
+    EvidenceStore,
+    read,
+)
 
-__all__ = ["Evidence", "Verdict"]
+__all__ = [
+    "EVIDENCE_FILE",
+    "RUN_FILE",
+    "UNCLAIMED",
+    "Cause",
+    "Counts",
+    "Evidence",
+    "EvidenceError",
+    "EvidenceStore",
+    "Evidences",
+    "GateReport",
+    "Reason",
+    "Row",
+    "RunContext",
+    "Verdict",
+    "read",
+    "read_run",
+    "write_run",
+]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Verdict(StrEnum):
     """What a judge says. Noise is ``inconclusive``, silence is ``not-run``."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105  a verdict, no password
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
     NOT_RUN = "not-run"
@@ -22,10 +22,11 @@ class Evidence(BaseModel):
     """One judged fact: what was asked, of what subject, and what was measured.
 
     A record never changes once written. ``value`` carries ``unit`` and, where it
-    was sampled, ``n`` (samples) and ``interval`` (95 % confidence bounds, same unit).
+    was sampled, ``n`` (samples) and ``interval`` (95 % confidence bounds, same unit;
+    an end may be infinite: few samples bound a high quantile on one side only).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
     check: str = Field(description="Dotted id of the check, e.g. contract.stream.done.last")
     subject: str = Field(description="What it was asked of, e.g. vllm or gateway:qwen-coder-vllm")

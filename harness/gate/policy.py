@@ -1,0 +1,151 @@
+"""The policy: which evidence must exist, and which numbers are too large."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, Field
+
+from harness.evidence.judgement import UNCLAIMED
+from harness.registry.finding import Finding, Place
+from harness.registry.models.base import Count, Sequence, Source, Text
+from harness.registry.rules import reading, shape
+from harness.registry.schema import validate
+from harness.registry.source import Document, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+Item = TypeVar("Item")
+
+
+def _not_empty(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    if not items:
+        raise ValueError("is empty, and would pass without evidence: name at least one")
+    return items
+
+
+Some = Annotated[Sequence[Item], AfterValidator(_not_empty)]
+"""A YAML list with at least one item."""
+
+
+class PolicyError(Exception):
+    """A policy that cannot be used; ``findings`` holds everything wrong with it, by place."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings: tuple[Finding, ...] = tuple(sorted(findings))
+        super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+class Requirement(Source):
+    """Evidence that must exist: globs (fnmatch, case-sensitive) on check and subject.
+
+    In a glob ``[`` opens a set of characters; write ``[[]`` for the bracket itself.
+    """
+
+    check: Text = Field(description="Glob on the check's id")
+    subject: Text = Field(default="*", description="Glob on the subject")
+    at_least: Count = Field(
+        default=1, description="Different (check, subject) pairs that must be there"
+    )
+    may_be_not_run: bool = Field(
+        default=False, description="Whether not-run is an acceptable answer to this"
+    )
+
+    def matches(self, check: str, subject: str) -> bool:
+        """Whether evidence of this check and subject answers the requirement."""
+        return fnmatchcase(check, self.check) and fnmatchcase(subject, self.subject)
+
+    def __str__(self) -> str:
+        return f"{self.at_least} x check={self.check} subject={self.subject}"
+
+
+class Gate(Source):
+    """A row of the verdict table, as asked for."""
+
+    id: Text = Field(description="Its name in reports, unique")
+    title: Text = Field(description="The promise, as one sentence")
+    owner: Text = Field(description="Who looks when it is red")
+    evidence: Some[Requirement] = Field(description="What must be proven")
+    allow_inconclusive: bool = Field(
+        default=False, description="Whether noise in some of its evidence is acceptable"
+    )
+
+
+class Limit(Source):
+    """The largest acceptable value of a measurement; ``phase`` says of which part of an answer.
+
+    The phases are those of the usual metrics: TTFT (time to first token), ITL (gap
+    between tokens), TPOT (mean time per output token), E2E (request to last byte).
+    """
+
+    check: Text = Field(description="Glob on the check's id")
+    subject: Text = Field(default="*", description="Glob on the subject")
+    max: float = Field(gt=0, description="The largest acceptable value, in the unit")
+    unit: Text = Field(description="Of the value, such as ms")
+    phase: Literal["TTFT", "ITL", "TPOT", "E2E"] = Field(description="What is timed")
+
+
+class Policy(Source):
+    """What blocks: the rows of the verdict table and the limits of every measurement."""
+
+    gates: Some[Gate] = Field(description="The rows of the verdict table")
+    limits: Sequence[Limit] = Field(default=(), description="Bounds of the measurements")
+
+
+def limit(policy: Policy, check: str, subject: str) -> Limit | None:
+    """The limit that holds for a measurement: the first whose globs match, else None."""
+    return next(
+        (
+            one
+            for one in policy.limits
+            if fnmatchcase(check, one.check) and fnmatchcase(subject, one.subject)
+        ),
+        None,
+    )
+
+
+def load_policy(path: Path) -> Policy:
+    """The policy in the YAML file at ``path``.
+
+    Raises:
+        PolicyError: every finding of the file at once, each with its place and remedy.
+    """
+    try:
+        document = read(str(path), path.read_bytes())
+    except OSError as error:
+        message = f"The policy cannot be read: {error.strerror}."
+        raise PolicyError([reading.MISSING.at(Place(str(path), 1, 1), message)]) from error
+    if document.value is None:
+        raise PolicyError(document.findings)
+    policy, findings = validate(Policy, document)
+    if policy is not None:
+        findings = list(_contradictions(policy, document))
+    if policy is None or findings or document.findings:
+        raise PolicyError([*document.findings, *findings])
+    return policy
+
+
+def _contradictions(policy: Policy, document: Document) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, gate in enumerate(policy.gates):
+        place = document.position(("gates", index, "id"))
+        if gate.id == UNCLAIMED:
+            message = f"The id {gate.id!r} is kept for evidence that no gate asks for."
+            yield shape.WRONG_VALUE.at(place, message, "Rename the gate.")
+        elif gate.id in seen:
+            message = f"The id {gate.id!r} is taken by a gate above."
+            yield shape.WRONG_VALUE.at(place, message, "Rename the gate, or merge the two.")
+        seen.add(gate.id)
+    for index, late in enumerate(policy.limits):
+        for early in policy.limits[:index]:
+            if fnmatchcase(late.check, early.check) and fnmatchcase(late.subject, early.subject):
+                message = (
+                    f"The limit never applies: {early.check} of {early.subject} above matches "
+                    "all that it matches, and the first match holds."
+                )
+                place = document.position(("limits", index))
+                yield shape.CONFLICT.at(place, message, "Move the narrower limit up.")
+                break
