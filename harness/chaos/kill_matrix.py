@@ -11,7 +11,7 @@ from harness.evidence import Evidence, Verdict
 from harness.statistics import quantile, within
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from harness.answer import Answer
     from harness.routing import Route
@@ -50,7 +50,7 @@ class Recovery:
     allowed_s: float
 
 
-async def kill_matrix(stack: Stack, route: Route) -> AsyncIterator[Cell | Recovery]:
+async def kill_matrix(stack: Stack, route: Route) -> AsyncGenerator[Cell | Recovery, None]:
     """Kill and revive the providers of ``route``, one a step, and ask in every state.
 
     A dead provider refuses connections and has reset those it held. After a revival

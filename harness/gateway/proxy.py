@@ -12,8 +12,10 @@ from harness.gateway import environment
 from harness.gateway.base import GatewayError
 from harness.gateway.litellm_config import (
     CONFIG_FILE,
-    environment as settings,
     required_variables,
+)
+from harness.gateway.litellm_config import (
+    environment as settings,
 )
 from harness.process.child import ChildProcess, ProcessError
 from harness.wire import Request

@@ -19,16 +19,21 @@ if TYPE_CHECKING:
 Bound = Callable[[str, str], float | None]
 """The largest acceptable value, in ms, of a check and subject; None where there is none."""
 
+MEDIAN = 0.50
 FIGURES = (
-    ("latency.ttft.p50", "time to first token (TTFT), median", 0.50, "ttft_ms"),
+    ("latency.ttft.p50", "time to first token (TTFT), median", MEDIAN, "ttft_ms"),
     ("latency.ttft.p95", "time to first token (TTFT), 95th percentile", 0.95, "ttft_ms"),
-    ("latency.itl.p50", "gap between tokens (ITL), median", 0.50, "itl_ms"),
-    ("latency.e2e.p50", "whole answer (E2E), median", 0.50, "e2e_ms"),
+    ("latency.itl.p50", "gap between tokens (ITL), median", MEDIAN, "itl_ms"),
+    ("latency.e2e.p50", "whole answer (E2E), median", MEDIAN, "e2e_ms"),
 )
 
 
-def judge(subject: str, answers: Sequence[Answer], bound: Bound) -> list[Evidence]:
+def judge(
+    subject: str, answers: Sequence[Answer], bound: Bound, *, tail: bool = True
+) -> list[Evidence]:
     """Judge the phases of ``answers``, which are streams of one subject.
+
+    ``tail`` asks for the 95th percentile too, which takes many more samples.
 
     A stream that is not whole has no time: it is counted in the reason, and more
     than none of them make every figure inconclusive, for the slowest may be missing.
@@ -40,10 +45,17 @@ def judge(subject: str, answers: Sequence[Answer], bound: Bound) -> list[Evidenc
     recordings = tuple(answer.exchange.id for answer in answers)
     return [
         _figure(
-            check, f"{text} within its limit", subject, _samples(timings, field), q,
-            bound(check, subject), broken, recordings,
+            check,
+            f"{text} within its limit",
+            subject,
+            _samples(timings, field),
+            q,
+            bound(check, subject),
+            broken,
+            recordings,
         )
         for check, text, q, field in FIGURES
+        if tail or q == MEDIAN
     ]
 
 
@@ -58,8 +70,14 @@ def judge_overhead(
     """
     check = "latency.gateway-overhead.p50"
     return _figure(
-        check, "added to the first token by the gateway, median", subject, list(samples_ms), 0.5,
-        bound(check, subject), lost, recordings,
+        check,
+        "added to the first token by the gateway, median",
+        subject,
+        list(samples_ms),
+        0.5,
+        bound(check, subject),
+        lost,
+        recordings,
     )
 
 
@@ -97,7 +115,10 @@ def _figure(
     else:
         verdict, reason = within(estimate, limit_ms)
     if broken and verdict is Verdict.PASS:
-        verdict, reason = Verdict.INCONCLUSIVE, f"{broken} of {broken + len(samples)} were not whole"
+        verdict, reason = (
+            Verdict.INCONCLUSIVE,
+            f"{broken} of {broken + len(samples)} were not whole",
+        )
     return Evidence(
         check=check,
         subject=subject,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from harness.routing.route import Deployment, Refusal, Route, Rule, Tier
 
 if TYPE_CHECKING:
-    from harness.registry.models import Model, Provider
     from collections.abc import Iterator
 
     from harness.registry import Registry
+    from harness.registry.models import Model, Provider
 
 
 def resolve(registry: Registry, name: str) -> Route | Refusal:

@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from itertools import count
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness import answer as answers
-from harness.answer import Answer
 from harness.wire import End, Exchange, Read, Request
+
+if TYPE_CHECKING:
+    from harness.answer import Answer
 
 Recorded = Callable[..., Exchange]
 _NUMBERS = count(1)

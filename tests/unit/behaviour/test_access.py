@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.answer import Answer
 from harness.behaviour import access
 from harness.evidence import Verdict
 from harness.wire import Exchange
+
+if TYPE_CHECKING:
+    from harness.answer import Answer
 
 Recorded = Callable[..., Exchange]
 PAGE = b"""\
@@ -20,11 +23,11 @@ plain_total 7
 """
 
 
-def test_a_stranger_must_get_401_with_an_error_object(
+def test_a_stranger_must_be_turned_away_with_an_error_object(
     failed: Callable[[int], Answer], said: Callable[[str], Answer]
 ) -> None:
     assert access.judge_key("no key", failed(401), admitted=False).verdict is Verdict.PASS
-    assert access.judge_key("no key", failed(400), admitted=False).verdict is Verdict.FAIL
+    assert access.judge_key("no key", failed(500), admitted=False).verdict is Verdict.FAIL
     assert access.judge_key("no key", said("hi"), admitted=False).verdict is Verdict.FAIL
 
 

@@ -1,0 +1,24 @@
+"""The ``harness`` command."""
+
+from __future__ import annotations
+
+import click
+
+import harness
+from harness.cli.configuration import explain, generate, validate
+from harness.cli.running import report, run
+from harness.cli.up import up
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 pass, 1 fail, 2 usage or configuration error, 3 inconclusive, "
+    "130 interrupted.",
+)
+@click.version_option(harness.__version__, prog_name="harness")
+def main() -> None:
+    """Prove or refute what an LLM gateway promises, with evidence."""
+
+
+for command in (validate, generate, explain, run, report, up):
+    main.add_command(command)
