@@ -73,7 +73,6 @@ class ChatUser(User):
         )
 
 
-@events.init_command_line_parser.add_listener
 def _options(parser: Any, **_: Any) -> None:
     parser.set_defaults(web_host="127.0.0.1")  # Locust's own default is every interface
     parser.add_argument(
@@ -85,7 +84,6 @@ def _options(parser: Any, **_: Any) -> None:
     )
 
 
-@events.init.add_listener
 def _bring_own_gateway(environment: Any, **_: Any) -> None:
     if environment.host or isinstance(environment.runner, WorkerRunner):
         return
@@ -95,23 +93,27 @@ def _bring_own_gateway(environment: Any, **_: Any) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert own.stdin is not None  # noqa: S101 - both were asked for
-    assert own.stdout is not None  # noqa: S101
-    printed = own.stdout.readline()
-    while printed and not printed.rstrip().endswith("}"):
-        line = own.stdout.readline()
-        if not line:
-            break
+    told, lifeline = own.stdout, own.stdin
+    if told is None or lifeline is None:
+        raise RuntimeError("the pipes that were asked for are missing")
+    printed = ""
+    for line in told:
         printed += line
+        if line.startswith("}"):
+            break
     try:
         facts = json.loads(printed)
     except ValueError:
-        sys.exit("the gateway did not start; its message stands above. Give --host to use your own")
+        sys.exit("The gateway did not start; its message stands above. Or give --host.")
     environment.host = facts["endpoint"]
     environment.parsed_options.gateway_key = facts["key"]
 
     def stop(**_: Any) -> None:
-        own.stdin.close()  # type: ignore[union-attr] - checked above
+        lifeline.close()
         own.wait()
 
     environment.events.quitting.add_listener(stop)
+
+
+events.init_command_line_parser.add_listener(_options)  # type: ignore[no-untyped-call]
+events.init.add_listener(_bring_own_gateway)  # type: ignore[no-untyped-call]

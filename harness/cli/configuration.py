@@ -120,6 +120,8 @@ def _known_id(name: str) -> str | None:
     if name in RULES:
         rule = RULES[name]
         return f"{rule.id}  {rule.title} ({rule.severity})\n\n{rule.why}\n\nRemedy: {rule.remedy}"
+    if name in files.EXPLAINED:
+        return f"{name}  {files.EXPLAINED[name]}"
     try:
         return explain_check(name.removeprefix("contract."))
     except UnknownCheckError:

@@ -15,6 +15,22 @@ if TYPE_CHECKING:
 
 DRIFT = "GW900"
 MISSING = "GW901"
+EXPLAINED = {
+    DRIFT: """A generated file differs from its sources (error)
+
+The file was edited by hand, or a source was changed without generating again. Either way the
+gateway that is deployed is not the one that was reviewed and checked: the next generation would
+silently undo the edit, or has not yet applied the change.
+
+Remedy: run `harness generate`; put wanted changes into the sources.""",
+    MISSING: """A generated file is missing (error)
+
+The gateway would start from an old copy or not at all.
+
+Remedy: run `harness generate`.""",
+}
+"""What ``harness explain`` says of each id."""
+
 _REMEDY = "Run `harness generate` to write it anew; put wanted changes into the sources."
 
 

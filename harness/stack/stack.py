@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from harness.answer import Answer
+    from harness.engines.engine import Kind
     from harness.registry import Registry
     from harness.routing import Route
     from harness.wire import Exchange, RecordingClient, Request
@@ -44,7 +45,7 @@ class Stack:
     gateway's configuration before the start: that is how a rehearsal plants a defect.
     """
 
-    kind = "emulated"
+    kind: Kind = "emulated"
 
     def __init__(
         self,

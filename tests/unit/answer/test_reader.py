@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import answer as answers
@@ -190,6 +190,7 @@ def _event(value: object) -> bytes:
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
+@settings(deadline=None)
 @given(
     raw=st.tuples(heads, bodies).map(b"".join),
     cuts=st.lists(st.integers(min_value=0), max_size=6),

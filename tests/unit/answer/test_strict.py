@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.answer import strict
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_a_value_or_a_reason(data: bytes) -> None:
     value, fault = strict.loads(data)
