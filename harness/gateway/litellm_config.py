@@ -206,7 +206,7 @@ def _yaml(registry: Registry, config: Mapping[str, Any]) -> str:
     )
     return (
         _HEADER.format(sources=registry.sha256)
-        + f"# Start LiteLLM with the settings of {ENV_FILE}: it reads those from its environment only.\n"
+        + f"# Start LiteLLM with the settings of {ENV_FILE}: only its environment takes them.\n"
         + body
     )
 

@@ -19,6 +19,7 @@ TITLES = {
     "e2e": "Whole answer, request to last byte (E2E)",
     "gateway-overhead": "What the gateway adds",
 }
+_SMALLEST = 1e-300  # a span that can still be divided into steps
 _FAR = 3.0  # a limit this many times beyond the data is named at the edge, not drawn to scale
 _LEFT, _RIGHT = 1.5, 98.5  # per cent of the track that the scale covers
 
@@ -134,8 +135,9 @@ def _scale(measured: Iterable[tuple[Item, float]]) -> Scale:
             bounds.append(item.evidence.bound)
     top = max(numbers)
     near = [bound for bound in bounds if bound <= _FAR * top]
-    top = max([top, *near]) or 1.0
-    low = min(numbers)
+    low, top = min(numbers), max([top, *near])
+    if top - low < _SMALLEST:
+        top = low + 1.0
     margin = 0.04 * (top - low)
     return Scale(low - margin if low < 0 else 0.0, top + margin)
 

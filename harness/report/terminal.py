@@ -40,6 +40,7 @@ _STYLES = {
     Kind.FAIL: "bold red",
 }
 _MOST_REASONS = 5
+_MOST_EXCHANGES = 2
 _WIDE = 98  # columns of a terminal that has room for the ids of the rows
 _OTHERS = 62  # columns that the rest of such a table needs
 
@@ -144,9 +145,10 @@ def _reason(note: Note) -> Text:
         text.append(f" ({more})" if more else "", style="not bold")
     text.append(f"\n  evidence.jsonl:{note.item.line}", style="not bold bright_black")
     if evidence.recordings:
-        text.append(
-            f", exchange {visible(', '.join(evidence.recordings))}", style="not bold bright_black"
-        )
+        named = ", ".join(evidence.recordings[:_MOST_EXCHANGES])
+        more_of_them = len(evidence.recordings) - _MOST_EXCHANGES
+        named += f" and {more_of_them} more" if more_of_them > 0 else ""
+        text.append(f", exchange {visible(named)}", style="not bold bright_black")
     if evidence.replay:
         text.append(f"\n  ask again: {visible(evidence.replay)}", style="not bold")
     return text

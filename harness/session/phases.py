@@ -226,7 +226,7 @@ async def _many(
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one()) for _ in range(count)]
-    except* Exception as failed:
+    except* Exception as failed:  # noqa: BLE001 - raised again, only without its group
         raise failed.exceptions[0] from None  # they all have one cause, such as a full disk
     return [task.result() for task in tasks]
 

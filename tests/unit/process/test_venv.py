@@ -3,12 +3,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
 from harness.process import venv
 from harness.process.venv import EnvironmentBuildError, ensure, fingerprint, is_complete
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

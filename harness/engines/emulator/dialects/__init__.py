@@ -1,0 +1,32 @@
+"""One module for each server whose way of speaking OpenAI is imitated.
+
+A new dialect is a new file here with ``dialect = ItsClass`` in it; its name is the file's.
+Only the one that is asked for is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING
+
+from harness.engines.spec import SpecError
+
+if TYPE_CHECKING:
+    from harness.engines.emulator.dialects.base import Dialect
+
+_SHARED = {"base", "shapes", "writing"}
+
+
+def names() -> list[str]:
+    """The dialects there are."""
+    return sorted({each.name for each in pkgutil.iter_modules(__path__)} - _SHARED)
+
+
+def load(name: str) -> type[Dialect]:
+    """The dialect of that name. Raises SpecError."""
+    if name not in names():
+        raise SpecError(f"dialect: there is no {name!r}; there are {', '.join(names())}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    found: type[Dialect] = module.dialect
+    return found
