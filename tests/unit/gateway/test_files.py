@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.gateway import files
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GENERATED = {"one.yaml": "# header\nkey: 1\nother: 2\n", "two.env": "A=1\n"}
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -17,6 +17,9 @@ from harness.gateway.litellm_config import (
 from harness.registry import Registry, examine
 from harness.registry.examples import sources
 from harness.routing import Route, listed, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_the_same_sources_give_the_same_bytes(shipped: Registry) -> None:
@@ -58,7 +61,9 @@ def test_the_circuit_breaker_is_spelt_out_and_nothing_is_retried(shipped: Regist
 
 def test_every_name_with_tiers_has_its_own_flat_fallback_list(shipped: Registry) -> None:
     config = compile_config(shipped)
-    lists = {name: rest for one in config["router_settings"]["fallbacks"] for name, rest in one.items()}
+    lists = {
+        name: rest for one in config["router_settings"]["fallbacks"] for name, rest in one.items()
+    }
     for name in listed(shipped):
         found = resolve(shipped, name)
         assert isinstance(found, Route)

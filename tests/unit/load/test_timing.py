@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness import answer as answers
-from harness.answer import Answer
 from harness.evidence import Verdict
 from harness.load.latency import judge, judge_overhead
 from harness.load.timing import timing
 from harness.wire import End, Exchange, Read, Request
+
+if TYPE_CHECKING:
+    from harness.answer import Answer
 
 MS = 1_000_000
 ROLE: dict[str, object] = {"role": "assistant", "content": ""}

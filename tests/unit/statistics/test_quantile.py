@@ -27,7 +27,9 @@ def test_the_interval_holds_samples_and_encloses_the_median_estimate(
 
 
 @given(SAMPLES, st.randoms())
-def test_the_order_of_samples_does_not_matter(samples: list[float], shuffler: random.Random) -> None:
+def test_the_order_of_samples_does_not_matter(
+    samples: list[float], shuffler: random.Random
+) -> None:
     shuffled = list(samples)
     shuffler.shuffle(shuffled)
     assert quantile(shuffled, 0.5) == quantile(samples, 0.5)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.process import guard
+
+ROOT = Path(__file__).parents[3]
+GUARD = [sys.executable, "-m", "harness.process.guard"]
+SLEEPS = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+
+
+def run(*command: str, options: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*GUARD, *options, "--", *command], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+
+def gone(pid: int) -> bool:
+    while Path(f"/proc/{pid}").exists():
+        time.sleep(0.01)
+    return True
+
+
+def test_end_of_its_standard_input_ends_the_command() -> None:
+    with run(sys.executable, "-c", SLEEPS) as process:
+        assert process.stdin
+        assert process.stdout
+        pid = int(process.stdout.readline())
+        process.stdin.close()
+        assert process.wait() == -signal.SIGTERM
+        assert gone(pid)
+
+
+def test_it_ends_with_the_code_of_the_command() -> None:
+    with run(sys.executable, "-c", "raise SystemExit(7)") as process:
+        assert process.wait() == 7
+
+
+def test_it_ends_by_the_signal_that_ended_the_command() -> None:
+    with run(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)") as process:
+        assert process.wait() == -signal.SIGKILL
+
+
+def test_a_signal_to_the_guard_is_passed_on() -> None:
+    code = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(42))\n"
+        "print(flush=True)\ntime.sleep(600)"
+    )
+    with run(sys.executable, "-c", code) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 42
+
+
+def test_a_parent_that_is_gone_is_noticed_even_if_the_lifeline_stays_open() -> None:
+    # The parent's id is that of a process that has ended: nobody with this id is our parent.
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with run(sys.executable, "-c", SLEEPS, options=("--parent", str(ended.pid))) as process:
+        assert process.wait() == -signal.SIGTERM
+
+
+def test_the_command_does_not_inherit_the_lifeline() -> None:
+    code = "import os; print(len(os.listdir('/proc/self/fd')))"
+    read, write = os.pipe()
+    with subprocess.Popen(
+        [*GUARD, "--lifeline", str(write), "--", sys.executable, "-c", code],
+        cwd=ROOT,
+        pass_fds=(write,),
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.read().split()[-1] == b"4"  # 0, 1, 2 and the listing itself
+    os.close(read)
+    os.close(write)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--"], ["--grace", "--", "true"], ["--what", "1", "--", "x"]]
+)
+def test_a_wrong_command_line_shows_the_right_one(words: list[str]) -> None:
+    with pytest.raises(SystemExit, match="COMMAND"):
+        guard._parse(words)
