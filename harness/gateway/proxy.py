@@ -66,7 +66,8 @@ class LiteLLMProxy:
         self._registry, self._config = registry, config
         self._secrets = dict(secrets)
         self._host, self._port = registry.ports.host, port
-        self._directory, self._client = directory, client
+        # Absolute, because the proxy runs in a folder of its own.
+        self._directory, self._client = directory.absolute(), client
         self._child: ChildProcess | None = None
 
     @property

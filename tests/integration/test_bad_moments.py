@@ -73,15 +73,21 @@ def until_said(child: subprocess.Popen[str], pattern: str) -> None:
 @pytest.fixture
 def long_run(config: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """A main job on its way, and where it writes."""
-    out = tmp_path / "out"
-    child = harness("run", "--config", str(config), "--out", str(out), mark=tmp_path)
-    yield child, out
+    child = harness("run", "--config", "config", "--out", "out", mark=tmp_path, cwd=config.parent)
+    yield child, tmp_path / "out"
     child.kill()
     child.communicate()
 
 
-@pytest.mark.parametrize("moment", ["config", "start", "access", "contract"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "term"])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("config", signal.SIGINT),
+        ("start", signal.SIGTERM),
+        ("access", signal.SIGINT),
+        ("contract", signal.SIGINT),
+    ],
+)
 def test_an_interrupted_run_keeps_its_evidence_and_leaves_no_process(
     long_run: tuple[subprocess.Popen[str], Path],
     tmp_path: Path,
