@@ -27,7 +27,7 @@ class Progress:
         self._status: Status | None = None
         self._phase: PhaseStarted | None = None
         self._since = 0.0
-        self._counts: dict[Verdict, int] = {}
+        self._counts: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         if self._console.is_terminal and not self._quiet:
@@ -53,11 +53,13 @@ class Progress:
                 self._phase, self._since, self._counts = event, time.monotonic(), {}
                 self._refresh()
             case Found(evidence):
-                self._counts[evidence.verdict] = self._counts.get(evidence.verdict, 0) + 1
+                known = evidence.verdict is Verdict.FAIL and evidence.deviation is not None
+                kind = "known" if known else str(evidence.verdict)
+                self._counts[kind] = self._counts.get(kind, 0) + 1
                 self._refresh()
             case Trouble(text):
                 self._close_phase()
-                self._console.print(f"[bold red]stopped early:[/] {escape(text)}")
+                self._console.print(f"[bold red]stopped early:[/] {escape(text)}", soft_wrap=True)
             case Written(directory):
                 self._close_phase()
                 if not self._quiet:
@@ -75,5 +77,5 @@ class Progress:
 
     def _line(self) -> str:
         assert self._phase is not None  # noqa: S101 - both callers have checked
-        counts = "  ".join(f"{count} {verdict}" for verdict, count in self._counts.items())
+        counts = "  ".join(f"{count} {kind}" for kind, count in self._counts.items())
         return f"[bold]{self._phase.name:<9}[/] {escape(self._phase.detail)}  {counts}".rstrip()

@@ -95,7 +95,7 @@ class EmulatedEngine:
             self._port = Reservation(self._spec.host, self._spec.port)
         path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
         self._child = ChildProcess(
-            [sys.executable, "-m", "harness.engines.emulator"],
+            [sys.executable, "-m", "harness.engines.emulator", self.id],
             name=f"emulated engine {self.id}",
             env={**os.environ, "PYTHONPATH": path},
             log=self._log,

@@ -78,7 +78,7 @@ def _parts(
     if report.interrupted:
         yield Text("      The run was interrupted: the evidence gathered until then is kept.")
         if run.trouble:
-            yield Padding(Text(visible(run.trouble)), (0, 0, 0, 6))
+            yield Padding(Text(visible(run.trouble.splitlines()[0])), (0, 0, 0, 6))
 
 
 def _table(console: Console, drawn: Sequence[Section], *, ascii_only: bool) -> Table:

@@ -1,4 +1,7 @@
-"""One emulated engine as a process: see `harness.engines.emulator.control`."""
+"""One emulated engine as a process: see `harness.engines.emulator.control`.
+
+An argument is only a label, for whoever reads the list of processes.
+"""
 
 from __future__ import annotations
 

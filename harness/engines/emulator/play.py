@@ -74,19 +74,21 @@ class Play:
 
     __slots__ = (
         "_chunks",
-        "_frames",
         "_held_ns",
+        "_holds",
         "_index",
         "_pacing",
         "_sink",
         "_started_ns",
+        "_tokens",
         "cancelled",
         "stalled",
     )
 
     def __init__(self, answer: Answer, head: bytes, sink: Sink, *, chunked: bool) -> None:
         self._sink = sink
-        self._frames = answer.frames
+        self._tokens = [frame.token for frame in answer.frames]
+        self._holds = {k: frame.hold_ns for k, frame in enumerate(answer.frames) if frame.hold_ns}
         self._chunks = [
             http.chunk(frame.data) if chunked else frame.data for frame in answer.frames
         ]
@@ -110,11 +112,11 @@ class Play:
 
     def _next_ns(self) -> int:
         """When the frame at ``_index`` is due; what follows the last frame is due at once."""
-        if self._index >= len(self._frames) or self._pacing is None:
+        if self._index >= len(self._tokens) or self._pacing is None:
             return 0
-        frame = self._frames[self._index]
-        self._held_ns += frame.hold_ns
-        return self._pacing.due_ns(self._started_ns, frame.token) + self._held_ns
+        if self._holds:
+            self._held_ns += self._holds.get(self._index, 0)
+        return self._pacing.due_ns(self._started_ns, self._tokens[self._index]) + self._held_ns
 
     def step(self) -> int | None:
         """Send what is due; return when to be called again, None if never or not by the clock."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from harness.engines.spec import EmulatorSpec
 
 _BACKLOG = 4096
+_ACCEPT_AGAIN_S = 0.1
 
 
 class Emulator:
@@ -97,11 +98,17 @@ class Emulator:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:  # out of descriptors: the rest waits in the backlog
-                sys.stderr.write(f"cannot accept a connection: {error}\n")
+                sys.stderr.write(f"cannot accept a connection, trying again: {error}\n")
+                self.loop.remove_reader(listener.fileno())
+                self.loop.call_later(_ACCEPT_AGAIN_S, self._accept_again, listener)
                 return
             self.connections_seen += 1
             with contextlib.suppress(OSError):  # gone before it was looked at
                 self.connections.add(Connection(self, connected, self.connections_seen))
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener is self._listener:
+            self.loop.add_reader(listener.fileno(), self._accept, listener)
 
     def closed(self, connection: Connection) -> None:
         """See `connection.Host`."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
 import json
 import socket
 from typing import Any
@@ -290,6 +292,34 @@ def test_down_refuses_and_resets_and_up_accepts_on_the_same_port(lab: Any) -> No
     lab.run(scenario, settings={"itl_ms": 5})
 
 
+def test_out_of_descriptors_it_waits_and_then_goes_on(
+    lab: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full:
+        """A listener that cannot accept the first time it is asked."""
+
+        def __init__(self, real: socket.socket) -> None:
+            self.real, self.refused = real, 0
+            self.fileno, self.close = real.fileno, real.close
+
+        def accept(self) -> Any:
+            self.refused += 1
+            if self.refused == 1:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return self.real.accept()
+
+    async def scenario(it: Any) -> None:
+        real = it.emulator._listener
+        it.emulator.loop.remove_reader(real.fileno())
+        full = it.emulator._listener = Full(real)
+        it.emulator._accept_again(full)
+        assert (await it.chat()).status == 200
+        assert full.refused > 1
+
+    lab.run(scenario)
+    assert "Too many open files" in capsys.readouterr().err
+
+
 def test_settings_change_the_answers_to_come(lab: Any) -> None:
     async def scenario(it: Any) -> None:
         it.emulator.configure({"default_max_tokens": 2})
@@ -329,6 +359,24 @@ def test_a_mistake_of_the_emulator_is_an_answer_and_not_its_end(
 
     lab.run(scenario)
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_answers_leave_no_cycles_behind_so_the_collector_can_stay_off(lab: Any) -> None:
+    body = {"model": "large", "messages": lab.hi, "stream": True}
+    good = lab.post(lab.chat_path, body, close=False)
+    refused = lab.post(lab.chat_path, {**body, "model": "nope"}, close=False)
+
+    def garbage_of(pairs: int) -> int:
+        async def scenario(it: Any) -> int:
+            gc.collect()
+            await it.ask((good + refused) * pairs + lab.get("/v1/models"))
+            it.emulator.records.clear()
+            return gc.collect()
+
+        unreachable: int = lab.run(scenario)
+        return unreachable
+
+    assert garbage_of(200) <= garbage_of(5)
 
 
 @pytest.mark.parametrize(
