@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from harness import answer as answers
+from harness.answer import Answer, ask
+from harness.engines.emulated import EmulatedEngine
+from harness.engines.spec import EmulatorSpec, ServedModel, Settings
+from harness.stack.share import gateway_share_ms
+from harness.wire import RecordingClient
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.engines.ledger import LedgerEntry
+
+
+def asked(questions: list[str], dialect: str = "vllm") -> tuple[list[Answer], list[LedgerEntry]]:
+    """Answers an emulated engine streamed, and its ledger of them."""
+    spec = EmulatorSpec(
+        id="engine",
+        dialect=dialect,
+        models=(ServedModel(id="m"),),
+        settings=Settings(ttft_ms=20, itl_ms=2),
+    )
+
+    async def drive() -> tuple[list[Answer], list[LedgerEntry]]:
+        async with EmulatedEngine(spec) as engine, RecordingClient() as client:
+            got = [
+                answers.read(
+                    await client.send(
+                        ask.chat(f"{engine.endpoint}/v1", model="m", content=text, stream=True)
+                    )
+                )
+                for text in questions
+            ]
+            return got, await engine.ledger()
+
+    return asyncio.run(drive())
+
+
+@pytest.mark.parametrize("dialect", ["vllm", "ollama", "llama_cpp_native", "llama_cpp_python"])
+def test_without_a_gateway_the_share_is_less_than_the_wait_for_the_first_token(
+    dialect: str,
+) -> None:
+    got, ledger = asked(["a", "b", "c"], dialect)
+    shares = gateway_share_ms(got, ledger)
+    assert len(shares) == 3
+    for share, answer in zip(shares, got, strict=True):
+        sent = answer.exchange.sent_ns
+        assert sent is not None
+        assert -1 < share < (answer.deltas[0].at_ns - sent) / 1e6
+
+
+def test_an_answer_the_engine_did_not_give_has_no_share() -> None:
+    got, _ = asked(["a"])
+    _, ledger = asked(["b"])
+    assert gateway_share_ms(got, ledger) == []
+
+
+def test_equal_questions_cannot_be_told_apart_and_are_left_out() -> None:
+    got, ledger = asked(["same", "same", "other"])
+    assert len(gateway_share_ms(got, ledger)) == 1
