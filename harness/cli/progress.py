@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.markup import escape
 
+from harness.evidence import Verdict
 from harness.session.events import Event, Found, PhaseStarted, Trouble, Written
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from rich.status import Status
 
-    from harness.evidence import Verdict
 
 
 class Progress:

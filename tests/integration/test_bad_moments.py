@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,26 +26,7 @@ if TYPE_CHECKING:
     from harness.stack import Stack
 
 
-def bearing(mark: Path) -> dict[int, str]:
-    """Processes with ``mark`` in their command or environment, the whole machine over."""
-    found = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes()
-            if str(mark).encode() in words + (entry / "environ").read_bytes():
-                found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-    return {pid: words for pid, words in found.items() if pid != os.getpid()}
-
-
-def left_behind(mark: Path) -> dict[int, str]:
-    """Processes that still bear ``mark`` after a reasonable time to go."""
-    for _ in range(300):
-        if not bearing(mark):
-            break
-        time.sleep(0.1)
-    return bearing(mark)
+Left = Callable[[Path], dict[int, str]]
 
 
 def harness(*arguments: str, mark: Path, **more: Any) -> subprocess.Popen[str]:
@@ -91,6 +72,7 @@ def long_run(config: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[st
 def test_an_interrupted_run_keeps_its_evidence_and_leaves_no_process(
     long_run: tuple[subprocess.Popen[str], Path],
     tmp_path: Path,
+    left_behind: Left,
     moment: str,
     number: signal.Signals,
 ) -> None:
@@ -108,7 +90,10 @@ def test_an_interrupted_run_keeps_its_evidence_and_leaves_no_process(
 
 
 def test_a_harness_that_is_killed_takes_everything_with_it(
-    long_run: tuple[subprocess.Popen[str], Path], tmp_path: Path
+    long_run: tuple[subprocess.Popen[str], Path],
+    tmp_path: Path,
+    bearing: Left,
+    left_behind: Left,
 ) -> None:
     child, out = long_run
     until_said(child, "^start ")
@@ -167,7 +152,9 @@ def test_a_key_without_a_value_is_named_with_its_place(config: Path, tmp_path: P
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("mount") is None, reason="needs root to mount a tiny disk"
 )
-def test_a_full_disk_stops_the_run_and_keeps_what_was_found(config: Path, tmp_path: Path) -> None:
+def test_a_full_disk_stops_the_run_and_keeps_what_was_found(
+    config: Path, tmp_path: Path, left_behind: Left
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(

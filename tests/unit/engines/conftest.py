@@ -140,9 +140,12 @@ class Lab:
     def ledger(self) -> list[LedgerEntry]:
         return entries(self.emulator)
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Waits for something that the event loop is about to do; no time is asserted."""
-        while not holds():  # noqa: ASYNC110 - there is no event to wait for
+    async def until(self, holds: Callable[[], Any]) -> None:
+        """Waits for what the loop is about to do; patience only keeps a failure from hanging."""
+        patience = 30_000
+        while not holds():
+            patience -= 1
+            assert patience, "it never came to hold"
             await asyncio.sleep(0.001)
 
 

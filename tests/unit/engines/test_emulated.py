@@ -21,7 +21,7 @@ from harness.engines.tokens import witness
 from harness.process.ports import PortTaken
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 ROOT = Path(__file__).parents[3]
 T = TypeVar("T")
@@ -53,9 +53,12 @@ def chat(lab: Any, *headers: str, **body: Any) -> bytes:
 
 
 def gone(pid: int) -> bool:
-    while Path(f"/proc/{pid}").exists():
+    """Waits for the process to end; the patience only keeps a failure from hanging."""
+    patience = 3000
+    while Path(f"/proc/{pid}").exists() and patience:
         time.sleep(0.01)
-    return True
+        patience -= 1
+    return not Path(f"/proc/{pid}").exists()
 
 
 def command_lines() -> list[bytes]:
@@ -279,14 +282,18 @@ def test_stop_leaves_no_process_and_frees_the_port(lab: Any) -> None:
 # The process by itself.
 
 
-def emulator() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+@contextlib.contextmanager
+def emulator() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
         [sys.executable, "-m", "harness.engines.emulator"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def say(process: subprocess.Popen[bytes], message: object) -> dict[str, Any]:
@@ -330,7 +337,6 @@ def test_a_wrong_command_is_an_error_and_not_the_end(lab: Any, order: object) ->
         say(process, lab.spec().to_json())
         assert say(process, order)["error"]
         assert "ok" in say(process, {"do": "stats"})
-        process.terminate()
 
 
 def test_started_by_hand_it_says_how_it_is_meant_to_be_started() -> None:

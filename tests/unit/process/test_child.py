@@ -36,10 +36,12 @@ def alive(pid: int) -> bool:
 
 
 def gone(pid: int) -> bool:
-    """Waits for the process to end; the pause is the poll, the test has no upper bound."""
-    while alive(pid):
+    """Waits for the process to end; the patience only keeps a failure from hanging."""
+    patience = 3000
+    while alive(pid) and patience:
         time.sleep(0.01)
-    return True
+        patience -= 1
+    return not alive(pid)
 
 
 async def says_up(child: ChildProcess) -> bool:
@@ -185,16 +187,15 @@ PARENT = """
 def test_nothing_survives_a_harness_killed_with_sigkill(tmp_path: Path, code: str) -> None:
     script = tmp_path / "child.py"
     script.write_text(code)
-    parent = subprocess.Popen(
-        [PYTHON, "-c", textwrap.dedent(PARENT), str(script)], cwd=ROOT, stdout=subprocess.PIPE
-    )
-    assert parent.stdout is not None
-    with parent.stdout:
-        pids = pids_in(parent.stdout.readline().decode())
-        assert pids
-        assert all(alive(pid) for pid in pids)
-        parent.kill()
-        parent.wait()
+    command = [PYTHON, "-c", textwrap.dedent(PARENT), str(script)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as parent:
+        try:
+            assert parent.stdout is not None
+            pids = pids_in(parent.stdout.readline().decode())
+            assert pids
+            assert all(alive(pid) for pid in pids)
+        finally:
+            parent.kill()
     assert all(gone(pid) for pid in pids)
 
 

@@ -5,27 +5,40 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.process import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[3]
 GUARD = [sys.executable, "-m", "harness.process.guard"]
 SLEEPS = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 
 
-def run(*command: str, options: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+@contextmanager
+def run(*command: str, options: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
         [*GUARD, *options, "--", *command], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def gone(pid: int) -> bool:
-    while Path(f"/proc/{pid}").exists():
+    """Waits for the process to end; the patience only keeps a failure from hanging."""
+    patience = 3000
+    while Path(f"/proc/{pid}").exists() and patience:
         time.sleep(0.01)
-    return True
+        patience -= 1
+    return not Path(f"/proc/{pid}").exists()
 
 
 def test_end_of_its_standard_input_ends_the_command() -> None:

@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +18,9 @@ from harness.process.ports import (
     require_free,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 LISTENS = """
 import socket, sys, time
@@ -26,6 +31,18 @@ listener.listen()
 print(flush=True)
 time.sleep(600)
 """
+
+
+@contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The command after its first line, killed at the end whatever happens."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout
+            process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
 
 
 def listen() -> socket.socket:
@@ -52,13 +69,10 @@ def test_a_taken_port_names_its_holder_and_a_way_out() -> None:
 def test_the_holder_is_the_process_that_listens_and_its_secrets_are_hidden() -> None:
     port = free_port()
     command = [sys.executable, "-c", LISTENS, str(port), "--api-key", "very-secret"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        process.stdout.readline()
+    with running(command) as process:
         found = holder(port)
         with pytest.raises(PortTaken, match=str(process.pid)) as caught:
             require_free(port)
-        process.kill()
     assert found is not None
     assert found.pid == process.pid
     assert "very-secret" not in str(caught.value)
@@ -83,11 +97,8 @@ def test_a_reserved_port_refuses_and_still_lets_a_server_of_ours_listen() -> Non
             socket.create_connection((LOOPBACK, kept.port))
         for _ in range(2):  # it may die and come back
             command = [sys.executable, "-c", LISTENS, str(kept.port)]
-            with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-                assert process.stdout
-                process.stdout.readline()
+            with running(command):
                 socket.create_connection((LOOPBACK, kept.port)).close()
-                process.kill()
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection((LOOPBACK, kept.port))
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,7 +11,6 @@ from harness.engines.emulated import EmulatedEngine
 from harness.engines.spec import EmulatorSpec, ServedModel, Settings
 from harness.stack.share import gateway_share_ms
 from harness.wire import RecordingClient
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.engines.ledger import LedgerEntry
