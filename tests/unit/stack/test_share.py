@@ -50,7 +50,8 @@ def test_without_a_gateway_the_share_is_less_than_the_wait_for_the_first_token(
     for share, answer in zip(shares, got, strict=True):
         sent = answer.exchange.sent_ns
         assert sent is not None
-        assert -1 < share < (answer.deltas[0].at_ns - sent) / 1e6
+        # A busy machine may stamp the engine's write late, never early: no lower bound.
+        assert share < (answer.deltas[0].at_ns - sent) / 1e6
 
 
 def test_an_answer_the_engine_did_not_give_has_no_share() -> None:
