@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 
-
 class Progress:
     """Draws events as they come; `quiet` draws trouble only."""
 

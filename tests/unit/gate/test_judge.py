@@ -196,7 +196,7 @@ RANK = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
 
 
 @given(st.booleans())
-def test_without_evidence_no_row_passes(interrupted: bool) -> None:  # noqa: FBT001
+def test_without_evidence_no_row_passes(interrupted: bool) -> None:
     report = judge([], SHIPPED, interrupted=interrupted)
 
     expected = Verdict.INCONCLUSIVE if interrupted else Verdict.FAIL
@@ -207,7 +207,7 @@ def test_without_evidence_no_row_passes(interrupted: bool) -> None:  # noqa: FBT
 def test_a_failing_record_never_improves_a_row(
     found: list[Evidence],
     another: Evidence,
-    interrupted: bool,  # noqa: FBT001
+    interrupted: bool,
 ) -> None:
     before = judge(found, SHIPPED, interrupted=interrupted)
     after = judge([*found, another], SHIPPED, interrupted=interrupted)

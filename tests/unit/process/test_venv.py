@@ -3,12 +3,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.process import venv
 from harness.process.venv import EnvironmentBuildError, ensure, fingerprint, is_complete
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
