@@ -5,20 +5,37 @@ from __future__ import annotations
 import click
 
 import harness
-from harness.cli.configuration import explain, generate, validate
+from harness.cli.checking import lint, validate
+from harness.cli.explaining import explain
+from harness.cli.generating import backup, generate, plan
 from harness.cli.running import report, run
+from harness.cli.starting import import_, init
 from harness.cli.up import up
+
+_COMMANDS = (
+    init,
+    import_,
+    validate,
+    lint,
+    explain,
+    plan,
+    generate,
+    backup,
+    run,
+    report,
+    up,
+)
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 pass, 1 fail, 2 usage or configuration error, 3 inconclusive, "
-    "130 interrupted.",
+    epilog="Exit codes: 0 pass, 1 fail, 2 usage or configuration error (plan: changes), "
+    "3 inconclusive, 130 interrupted.",
 )
 @click.version_option(harness.__version__, prog_name="harness")
 def main() -> None:
     """Prove or refute what an LLM gateway promises, with evidence."""
 
 
-for command in (validate, generate, explain, run, report, up):
+for command in _COMMANDS:
     main.add_command(command)

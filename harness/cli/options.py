@@ -1,4 +1,4 @@
-"""Options several commands share, and how they fail."""
+"""Options several commands share, and how they show findings and fail."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from rich.console import Console
+
+from harness.cli.explanations import explained
+from harness.report.findings import Format, draw, exit_code, put
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from harness.registry import Finding
 
@@ -25,6 +29,15 @@ config_option = click.option(
     help="Folder with the source files.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice([form.value for form in Format]),
+    default=Format.TEXT.value,
+    show_default=True,
+    help="How findings are drawn.",
+)
+strict_option = click.option("--strict", is_flag=True, help="Let warnings fail too.")
 
 
 def show_json(value: Any) -> None:
@@ -32,29 +45,26 @@ def show_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def finding_data(finding: Finding) -> dict[str, Any]:
-    """A finding as plain data."""
-    return {
-        "id": finding.rule,
-        "severity": str(finding.severity),
-        "file": finding.file,
-        "line": finding.line,
-        "column": finding.column,
-        "message": finding.message,
-        "remedy": finding.remedy,
-    }
+def show_findings(
+    findings: Sequence[Finding], *, form: str, strict: bool = False, defect: int
+) -> int:
+    """Print findings in a format; return the exit code they ask for.
+
+    Text goes to standard error when something is wrong; what programs read always goes to
+    standard output. ``defect`` is the code of an error.
+    """
+    code = exit_code(findings, strict=strict, defect=defect)
+    told_people = form == Format.TEXT
+    stream = sys.stderr if told_people and code else sys.stdout
+    console = Console(file=stream) if told_people else None
+    put(draw(findings, form, explain=explained, console=console), stream)
+    return code
 
 
-def stop_with(findings: Iterable[Finding], *, as_json: bool) -> NoReturn:
+def stop_with(findings: Sequence[Finding], *, as_json: bool) -> NoReturn:
     """Print findings and leave with the code of a configuration error."""
-    listed = list(findings)
-    if as_json:
-        show_json({"findings": [finding_data(finding) for finding in listed]})
-    else:
-        for finding in listed:
-            click.echo(str(finding), err=True)
-        click.echo(f"{len(listed)} findings. `harness explain ID` describes each rule.", err=True)
-    sys.exit(EXIT_USAGE)
+    form = Format.JSON if as_json else Format.TEXT
+    sys.exit(show_findings(findings, form=form.value, strict=True, defect=EXIT_USAGE))
 
 
 def stop(text: str, *, code: int = EXIT_USAGE) -> NoReturn:

@@ -25,6 +25,8 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str], Scalar]], ...] = (
     (re.compile(r"[-+]?\.(inf|Inf|INF)"), lambda text: float(text.replace(".", ""))),
     (re.compile(r"\.(nan|NaN|NAN)"), lambda _: float("nan")),
 )
+_STARTS = frozenset("~nNtTfF+-.0123456789")
+"""What a scalar that is not text can start with."""
 
 
 def resolve(text: str) -> Scalar:
@@ -32,6 +34,8 @@ def resolve(text: str) -> Scalar:
 
     Whole numbers of more than 30 digits become floats, as most readers of YAML make them.
     """
+    if text and text[0] not in _STARTS:
+        return text
     for form, convert in _FORMS:
         if form.fullmatch(text):
             return convert(text)

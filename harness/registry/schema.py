@@ -48,17 +48,13 @@ def validate(model: type[Shape], document: Document) -> tuple[Shape | None, list
         return model.model_validate(document.value), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-        paths = [detail["loc"] for detail in details]
+        deeper = {path[:end] for path in (d["loc"] for d in details) for end in range(len(path))}
         return None, sorted(
             _finding(model, document, detail)
             for detail in details
-            if not (detail["type"] == "too_short" and _holds(detail["loc"], paths))
+            # A list is not short if only its items are wrong.
+            if not (detail["type"] == "too_short" and detail["loc"] in deeper)
         )
-
-
-def _holds(path: Path, paths: list[Path]) -> bool:
-    """Whether another path leads deeper: a list is not short if only its items are wrong."""
-    return any(other[: len(path)] == path and len(other) > len(path) for other in paths)
 
 
 def _finding(model: type[Source], document: Document, detail: ErrorDetails) -> Finding:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import yaml
 from yaml.reader import Reader
 
 from harness.registry.finding import Finding, Place
@@ -18,7 +20,39 @@ if TYPE_CHECKING:
 
     from harness.registry.rule import Path
 
-MAX_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
+_ISSUERS = {
+    "openai": "a key of an OpenAI-style API",
+    "aws": "an AWS access key",
+    "github": "a GitHub token",
+    "slack": "a Slack token",
+    "google": "a Google API key",
+    "huggingface": "a Hugging Face token",
+    "stripe": "a Stripe key",
+    "groq": "a Groq key",
+    "jwt": "a signed token (JWT)",
+    "pem": "a private key",
+}
+SECRET_SHAPES = re.compile(
+    r"""(?x)
+    (?<![\w-]) (?:
+      (?P<stripe> [sr]k_live_\w{16,} )
+    | (?P<openai> sk-[\w-]{0,40}?[A-Za-z0-9]{16,} )
+    | (?P<aws> (?:AKIA|ASIA)[0-9A-Z]{16} )
+    | (?P<github> gh[oprsu]_\w{30,} | github_pat_\w{22,} )
+    | (?P<slack> xox[abeoprs]-[\w-]{10,} )
+    | (?P<google> AIza[\w-]{35} )
+    | (?P<huggingface> hf_[A-Za-z0-9]{30,} )
+    | (?P<groq> gsk_[A-Za-z0-9]{32,} )
+    | (?P<jwt> eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{8,} )
+    | (?P<pem> -----BEGIN\ (?:[A-Z]+\ )*PRIVATE\ KEY----- )
+    )"""
+)
+"""Keys as they are issued; the name of a group is a key of `_ISSUERS`."""
+MAX_SLOW = 256 * 1024
+_FAST: Any = getattr(yaml, "CSafeLoader", None)
+_DOUBTFUL = re.compile(r"[\t\ufeff]|(?m:^%)|\?(?!\w)|:\s*[,}\]]")
+"""What PyYAML and libyaml read differently: tabs, directives, complex keys, empty values."""
 _UTF16_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 
@@ -68,8 +102,8 @@ def read(file: str, data: bytes) -> Document:
     forbidden = _forbidden(file, text)
     if forbidden:
         return Document(file, findings=(*findings, *forbidden))
-    tree = Tree(file, text, findings)
-    tree.build()
+    findings += _secrets(file, text)
+    tree = _tree(file, text, findings)
     return Document(
         file,
         tree.root if tree.whole else None,
@@ -77,6 +111,36 @@ def read(file: str, data: bytes) -> Document:
         MappingProxyType(tree.keys),
         MappingProxyType(tree.values),
     )
+
+
+def _tree(file: str, text: str, findings: list[Finding]) -> Tree:
+    """The values of ``text``, by libyaml where it reads as PyYAML does, which is slower.
+
+    PyYAML decides what is right: it reads again whatever libyaml objects to, so that findings
+    are the same on every machine. Of a text over `MAX_SLOW` letters libyaml has the last word.
+    """
+    large = len(text) > MAX_SLOW
+    if _FAST is not None and (large or not _DOUBTFUL.search(text)):
+        found: list[Finding] = []
+        tree = Tree(file, text, found, _FAST)
+        tree.build()
+        if large or all(finding.rule == reading.TOO_LARGE.id for finding in found):
+            findings += found
+            return tree
+    tree = Tree(file, text, findings)
+    tree.build()
+    return tree
+
+
+def _secrets(file: str, text: str) -> list[Finding]:
+    """Where something has the shape of a key: the first few, and never the key itself."""
+    hits = islice(SECRET_SHAPES.finditer(text), MAX_SHOWN)
+    return [
+        reading.SECRET.at(
+            _end(file, text[: hit.start()]), f"This looks like {_ISSUERS[hit.lastgroup or '']}."
+        )
+        for hit in hits
+    ]
 
 
 def _end(file: str, text: str) -> Place:

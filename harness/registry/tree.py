@@ -21,7 +21,7 @@ Value = Scalar | list["Value"] | dict[str, "Value"]
 """What a source file can hold."""
 
 MAX_DEPTH = 32
-MAX_VALUES = 50_000
+MAX_VALUES = 500_000
 MAX_SHOWN = 20
 """Of one kind of bad character, so many places are listed."""
 
@@ -45,7 +45,10 @@ class Tree:
     end, or holds something that has no plain value; what, stands in the findings.
     """
 
-    def __init__(self, file: str, text: str, findings: list[Finding]) -> None:
+    def __init__(
+        self, file: str, text: str, findings: list[Finding], loader: Any = yaml.SafeLoader
+    ) -> None:
+        """Take ``text``; ``loader`` is a class with the event methods of PyYAML's loaders."""
         self.root: dict[str, Value] | None = None
         self.whole = True
         self.keys: dict[Path, Place] = {}
@@ -54,7 +57,7 @@ class Tree:
         self._text = text
         self._findings = findings
         self._count = 0
-        self._events: Any = yaml.SafeLoader(text)  # its event methods carry no types
+        self._events = loader(text)
 
     def build(self) -> None:
         """Read the text to its end, or to the point from where it makes no sense."""
@@ -64,13 +67,13 @@ class Tree:
             self.whole = False
         except yaml.MarkedYAMLError as error:
             self.whole = False
-            mark = error.problem_mark or error.context_mark or self._events.get_mark()
+            mark = error.problem_mark or error.context_mark or self._here()
             words = (error.context, error.problem, error.note)
             self._syntax(mark, ", ".join(word for word in words if word))
         except (yaml.YAMLError, ValueError, OverflowError):
             # PyYAML lets the last two escape for "\UFFFFFFFF" and for absurd version numbers.
             self.whole = False
-            self._syntax(self._events.get_mark(), "a number or an escape is out of range")
+            self._syntax(self._here(), "a number or an escape is out of range")
         finally:
             self._events.dispose()
 
@@ -179,8 +182,8 @@ class Tree:
         self._findings.append(finding)
 
     def _syntax(self, mark: Any, problem: str) -> None:
-        line, column = mark.line + 1, mark.column + 1
         lines = lines_of(self._text)
+        line, column = min(mark.line, len(lines) - 1) + 1, mark.column + 1  # libyaml goes beyond
         tabs = {
             number: text.index("\t") + 1
             for number, text in enumerate(lines, start=1)
@@ -192,11 +195,16 @@ class Tree:
                 self._findings.append(reading.TAB.at(place, "The indentation holds a tab."))
             return
         place = Place(self._file, line, column)
-        if lines[mark.line][mark.column : column] == "\t":
+        if lines[line - 1][mark.column : column] == "\t":
             message = "A tab stands where a space should."
             self._findings.append(reading.TAB.at(place, message))
         else:
             self._findings.append(reading.SYNTAX.at(place, f"YAML syntax: {problem}."))
+
+    def _here(self) -> Any:
+        """How far the reader has come; libyaml does not say."""
+        get_mark = getattr(self._events, "get_mark", None)
+        return get_mark() if get_mark else yaml.Mark(self._file, 0, 0, 0, None, 0)
 
     def _place(self, event: Any) -> Place:
         return Place(self._file, event.start_mark.line + 1, event.start_mark.column + 1)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 
 class Rule(StrEnum):
@@ -25,9 +25,10 @@ class Deployment:
     """One model on one provider behind the gateway.
 
     ``id`` is ``group@provider``: stable across restarts, key rotation and edits
-    elsewhere, and unique because a group holds a provider at most once.
+    elsewhere; where a group holds a provider twice, ``group@provider:model``.
     ``resident`` is False where the model is loaded by hand, so a healthy provider
-    still answers 404 for it. ``context_length`` is in tokens.
+    still answers 404 for it. ``context_length`` is in tokens. ``order`` is its level
+    within the group, 1 first; None where the group has one level.
     """
 
     id: str
@@ -38,15 +39,31 @@ class Deployment:
     context_length: int
     resident: bool
     weight: int = 1
+    order: int | None = None
+    capabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """Deployments that share one place in the order; more than one are picked by weight."""
+    """Deployments that share one place in the order; of more than one, ``strategy`` picks."""
 
     group: str
     deployments: tuple[Deployment, ...]
     why: str
+    strategy: str = "weighted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOver:
+    """A deployment that is not asked, and why.
+
+    ``by_gateway`` is False where the gateway does not know the reason and would ask it all the
+    same: LiteLLM compares the length of a prompt, but knows nothing of capabilities.
+    """
+
+    deployment: Deployment
+    why: str
+    by_gateway: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +73,10 @@ class Route:
     ``target`` is the gateway group the name stands for; it differs from ``name``
     for aliases, capabilities and patterns. ``place`` is ``file:line:column`` of the
     entry that claimed the name, ``steps`` the decision in sentences.
+    ``on_context_window`` and ``on_content_policy`` are tried, in place of the tiers of other
+    groups, when a prompt does not fit the first group or its provider's filter refuses; empty
+    where the tiers serve for that too. ``passed_over`` is what a question about one request
+    (context, needs, down) has taken out of the tiers.
     """
 
     name: str
@@ -64,6 +85,9 @@ class Route:
     place: str
     tiers: tuple[Tier, ...]
     steps: tuple[str, ...]
+    on_context_window: tuple[Tier, ...] = ()
+    on_content_policy: tuple[Tier, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
 
     def __iter__(self) -> Iterator[Deployment]:
         """Every deployment in the order it is tried."""
@@ -74,11 +98,21 @@ class Route:
         """The providers along the tiers, each once, in order."""
         return tuple(dict.fromkeys(deployment.provider for deployment in self))
 
+    @property
+    def own(self) -> tuple[Tier, ...]:
+        """The tiers of the first group: its levels."""
+        return tuple(tier for tier in self.tiers if tier.group == self.tiers[0].group)
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """The groups tried after the first one, in order."""
+        return tuple(tier.group for tier in self.tiers if tier.group != self.tiers[0].group)
+
     def expected(self, *, down: Collection[str] = ()) -> tuple[Deployment, ...]:
         """Who should answer while the providers in ``down`` are dead; empty means nobody.
 
-        Several deployments mean: one of these, by weight. A deployment whose model is
-        not resident cannot answer and is passed over.
+        Several deployments mean: one of these, as the tier's strategy picks. A deployment
+        whose model is not resident cannot answer and is passed over.
         """
         for tier in self.tiers:
             alive = tuple(d for d in tier.deployments if d.provider not in down and d.resident)
@@ -87,10 +121,32 @@ class Route:
         return ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lazy:
+    """A field that is worked out when it is first read; a descriptor as dataclasses know it."""
+
+    def __get__(self, instance: object, owner: type) -> tuple[str, ...]:
+        if instance is None:
+            return ()  # what dataclasses take for the default
+        value = instance.__dict__["nearest"]
+        if callable(value):
+            value = instance.__dict__["nearest"] = tuple(value())
+        found: tuple[str, ...] = value
+        return found
+
+    def __set__(
+        self, instance: object, value: tuple[str, ...] | Callable[[], tuple[str, ...]]
+    ) -> None:
+        instance.__dict__["nearest"] = value
+
+
+@dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """No rule claims ``name``: the gateway must answer with an error, never with a guess."""
+    """No rule claims ``name``: the gateway must answer with an error, never with a guess.
+
+    ``nearest`` are names that were perhaps meant; they are looked for when first asked for.
+    """
 
     name: str
     steps: tuple[str, ...]
-    nearest: tuple[str, ...] = ()
+    nearest: _Lazy = _Lazy()
+    passed_over: tuple[PassedOver, ...] = ()

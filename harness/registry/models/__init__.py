@@ -5,17 +5,26 @@ from __future__ import annotations
 from harness.registry.models.base import EnvRef, Health, Source
 from harness.registry.models.mappings import (
     Balancer,
+    Budget,
+    Budgets,
+    Cache,
     CapabilityTarget,
     Gateway,
     Mappings,
     Member,
     Pattern,
+    Queue,
     Resilience,
     Route,
     Routes,
+    SpecialCase,
+    Strategy,
+    When,
 )
 from harness.registry.models.ports import Ports, Service
 from harness.registry.models.providers import (
+    Dtype,
+    Geometry,
     Hardware,
     Host,
     Mode,
@@ -30,9 +39,14 @@ from harness.registry.models.providers import (
 
 __all__ = [
     "Balancer",
+    "Budget",
+    "Budgets",
+    "Cache",
     "CapabilityTarget",
+    "Dtype",
     "EnvRef",
     "Gateway",
+    "Geometry",
     "Hardware",
     "Health",
     "Host",
@@ -45,6 +59,7 @@ __all__ = [
     "Provider",
     "ProviderType",
     "Providers",
+    "Queue",
     "RateLimits",
     "Residency",
     "Resilience",
@@ -52,5 +67,8 @@ __all__ = [
     "Routes",
     "Service",
     "Source",
+    "SpecialCase",
     "Status",
+    "Strategy",
+    "When",
 ]

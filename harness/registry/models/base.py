@@ -33,12 +33,14 @@ _IDENTIFIER = r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$"
 _MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$"
 _ENV_NAME = r"^[A-Z_][A-Z0-9_]*$"
 _URL_PATH = r"^/[^\s?#]*$"
+_PERIOD = r"^[1-9][0-9]{0,3}[smhdw]$"
 
 PATTERNS = {
     _IDENTIFIER: "an id: lower case letters and digits, with single '-' or '_' between",
     _MODEL_NAME: "a model name: letters, digits and '._:/@+-', no spaces, no '*'",
     _ENV_NAME: "the name of an environment variable: upper case letters, digits and '_'",
     _URL_PATH: "a path that starts with '/', without '?' and '#'",
+    _PERIOD: "a period: a number and s, m, h, d or w, such as 30d",
 }
 """Every pattern of the schema in words."""
 
@@ -62,6 +64,12 @@ UrlPath = Annotated[str, StringConstraints(pattern=_URL_PATH, max_length=256)]
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 """Free text for people."""
+
+Period = Annotated[str, StringConstraints(pattern=_PERIOD)]
+"""How long a budget lasts before it starts anew: ``30d``, ``12h``."""
+
+Dollars = Annotated[float, Field(gt=0, le=1_000_000_000)]
+"""An amount in US dollars."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 """A duration in seconds, at most a day."""

@@ -41,6 +41,12 @@ Residency = Literal["always", "on_demand", "manual"]
 Mode = Literal["chat", "embedding", "completion"]
 """The endpoint a model answers on."""
 
+Dtype = Literal["float32", "float16", "bfloat16", "fp8", "int8"]
+"""Number format of a KV cache."""
+
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "fp8": 1, "int8": 1}
+"""Bytes of one number in each format."""
+
 
 def _server_root(url: str) -> str:
     """Accept ``https://host[:port][/prefix]``; ``ValueError`` names what does not belong."""
@@ -56,8 +62,30 @@ def _server_root(url: str) -> str:
     return url
 
 
-Url = Annotated[str, AfterValidator(_server_root)]
+Url = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": r"^https?://[^?#]*[^/?#]$"}),
+    AfterValidator(_server_root),
+]
 """The root of a remote server; ``api_path`` is appended to it."""
+
+
+class Geometry(Source):
+    """The shape of a model's attention, which fixes what a token costs in GPU memory."""
+
+    layers: Count = Field(description="Transformer layers (num_hidden_layers)")
+    kv_heads: Count = Field(description="Heads that keep keys and values (num_key_value_heads)")
+    head_dim: Count = Field(description="Numbers in one key or value (head_dim)")
+    dtype: Dtype = Field(description="Number format of the KV cache")
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """KV cache of one token in bytes: a key and a value for each head of each layer.
+
+        2 x layers x KV heads x head dimension x bytes per number (Kwon et al., "Efficient
+        Memory Management for LLM Serving with PagedAttention", 2023, section 3).
+        """
+        return 2 * self.layers * self.kv_heads * self.head_dim * BYTES[self.dtype]
 
 
 class Model(Source):
@@ -70,6 +98,7 @@ class Model(Source):
     size_gb: Gigabytes | None = Field(default=None, description="Weights on disk, in GB")
     vram_gb: Gigabytes | None = Field(default=None, description="GPU memory when resident, in GB")
     quantization: Text | None = Field(default=None, description="Such as AWQ or Q5_K_M")
+    geometry: Geometry | None = Field(default=None, description="Shape of its attention")
     capabilities: Sequence[Identifier] = Field(
         min_length=1, description="What it is good for; capability routes check against it"
     )
@@ -121,6 +150,13 @@ class Provider(Source):
     api_path: UrlPath = Field(default="/v1", description="Path of the API below the root")
     api_key: EnvRef | None = Field(default=None, description="Its key, by environment variable")
     status: Status = Field(description="Whether it must run, may run, or is never asked")
+    region: Identifier | None = Field(default=None, description="Where it is, such as eu-west-1")
+    priority: int = Field(
+        default=1, ge=1, le=1000, description="Level within a group; 1 is asked first"
+    )
+    failover_only: bool = Field(
+        default=False, description="Whether it is asked only once all others have failed"
+    )
     health: Health | None = Field(default=None, description="Readiness probe; needed if local")
     features: Sequence[Identifier] = Field(default=(), description="What the server supports")
     rate_limits: RateLimits | None = Field(default=None, description="Limits it enforces")

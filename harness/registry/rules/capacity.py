@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.registry.finding import Severity
 from harness.registry.rule import Hit, rule
+from harness.registry.rules.targets import model_of
 from harness.registry.wording import quoted
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from harness.registry.models import Host, Model
     from harness.registry.registry import Registry
     from harness.registry.rule import Path
+
+ONE_MODEL = frozenset({"vllm", "llama_cpp_native", "llama_cpp_python"})
+"""Types of server that hold one model at a time."""
 
 
 def _on_gpu(registry: Registry) -> Iterator[tuple[Path, str, Host, Model]]:
@@ -126,3 +130,118 @@ def unknown_size(registry: Registry) -> Iterator[Hit]:
     for path, _, _, model in _on_gpu(registry):
         if model.vram_gb is None:
             yield Hit((*path, "name"), f"The GPU memory of {quoted(model.name)} is not given.")
+
+
+@rule(
+    "GW154",
+    title="Members of a load-balanced group cannot be loaded at the same time",
+    why="The group asks them in turn, so each request would wait for one model to be unloaded and "
+    "the other to be loaded, or find its server dead.",
+    remedy="Put them on different levels (order, or priority of their providers), on different "
+    "hosts, or out of one group.",
+    failing="""
+providers.yaml: {providers: {local: {models: [
+  {name: tiny, served_as: tiny, context_length: 4096, vram_gb: 12, capabilities: [chat],
+   mode: chat, residency: on_demand},
+  {name: wild, served_as: wild, context_length: 4096, vram_gb: 12, capabilities: [chat],
+   mode: chat, residency: on_demand}]}}}
+model-mappings.yaml:
+  routes: {exact: {wild: {provider: local, model: wild}}}
+  load_balancing: {both: {strategy: weighted, members: [{route: tiny}, {route: wild}]}}
+""",
+    passing="""
+model-mappings.yaml:
+  load_balancing: {both: {strategy: weighted, members: [{route: tiny}, {route: spare}]}}
+""",
+)
+def not_co_resident(registry: Registry) -> Iterator[Hit]:
+    """The member with which the GPU memory its level needs on one host is exceeded."""
+    for group, balancer in registry.load_balancing.items():
+        used: dict[tuple[object, ...], dict[tuple[str, str], float]] = {}
+        for index, member in enumerate(balancer.members):
+            model = model_of(registry, member.route)
+            if model is None:
+                continue
+            route = registry.route(member.route)
+            hardware = registry.provider(route.provider).hardware
+            host = registry.hosts.get(hardware.host) if hardware and hardware.gpu else None
+            if hardware is None or host is None or host.vram_gb is None:
+                continue
+            together = used.setdefault((registry.level(member), hardware.host), {})
+            together[route.provider, route.model] = model.vram_gb or 0.0
+            total = sum(together.values())
+            if total > host.vram_gb >= (model.vram_gb or 0.0):
+                message = (
+                    f"With {quoted(member.route)} they need {total:.1f} GB at once, "
+                    f"{quoted(hardware.host)} has {host.vram_gb:g} GB."
+                )
+                yield Hit(("load_balancing", group, "members", index, "route"), message)
+
+
+@rule(
+    "GW155",
+    severity=Severity.WARNING,
+    title="A server that holds one model is to hold two",
+    why="One process of vLLM or llama.cpp serves the model it was started with. With two marked as "
+    "always loaded, requests for one of them get 404.",
+    remedy="Set all but one to manual, or give each model a provider of its own.",
+    failing="""
+providers.yaml: {providers: {local: {hardware: ~, models: [
+  {name: tiny, served_as: tiny, context_length: 4096, capabilities: [chat], mode: chat,
+   residency: always},
+  {name: wild, served_as: wild, context_length: 4096, capabilities: [chat], mode: chat,
+   residency: always}]}}}
+model-mappings.yaml: {routes: {exact: {wild: {provider: local, model: wild}}}}
+""",
+    passing="""
+providers.yaml: {providers: {local: {hardware: ~, models: [
+  {name: tiny, served_as: tiny, context_length: 4096, capabilities: [chat], mode: chat,
+   residency: always},
+  {name: wild, served_as: wild, context_length: 4096, capabilities: [chat], mode: chat,
+   residency: manual}]}}}
+model-mappings.yaml: {routes: {exact: {wild: {provider: local, model: wild}}}}
+""",
+)
+def two_in_one(registry: Registry) -> Iterator[Hit]:
+    """Models marked as always loaded after the first one of a server that holds one."""
+    for provider_id, provider in registry.enabled_providers().items():
+        if provider.type not in ONE_MODEL:
+            continue
+        always = [i for i, model in enumerate(provider.models) if model.residency == "always"]
+        for index in always[1:]:
+            first = quoted(provider.models[always[0]].name)
+            message = f"{quoted(provider_id)} already holds {first}."
+            yield Hit(("providers", provider_id, "models", index, "residency"), message)
+
+
+@rule(
+    "GW156",
+    severity=Severity.WARNING,
+    title="A model takes more GPU memory than it says",
+    why="Weights and the KV cache of one request of full length are the least a server needs. With "
+    "less it refuses long prompts, or does not start.",
+    remedy="Correct vram_gb, or serve the model with a shorter context.",
+    failing="""
+providers.yaml: {providers: {local: {models: [{name: tiny, served_as: tiny, context_length: 32768,
+  size_gb: 5, vram_gb: 6, geometry: {layers: 32, kv_heads: 8, head_dim: 128, dtype: float16},
+  capabilities: [chat], mode: chat, residency: always}]}}}
+""",
+    passing="""
+providers.yaml: {providers: {local: {models: [{name: tiny, served_as: tiny, context_length: 4096,
+  size_gb: 5, vram_gb: 6, geometry: {layers: 32, kv_heads: 8, head_dim: 128, dtype: float16},
+  capabilities: [chat], mode: chat, residency: always}]}}}
+""",
+)
+def more_than_it_says(registry: Registry) -> Iterator[Hit]:
+    """Models on a GPU whose weights and one full context exceed their vram_gb."""
+    for path, _, _, model in _on_gpu(registry):
+        if model.geometry is None or model.vram_gb is None:
+            continue
+        cache = model.geometry.kv_bytes_per_token * model.context_length / 1e9
+        least = (model.size_gb or 0.0) + cache
+        if least > model.vram_gb:
+            message = (
+                f"{quoted(model.name)} needs {least:.1f} GB: {model.size_gb or 0.0:g} GB of "
+                f"weights and {cache:.1f} GB for {model.context_length} tokens."
+            )
+            yield Hit((*path, "vram_gb"), message)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections import Counter
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from harness.registry.finding import Severity
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 
     from harness.registry.models import Model
     from harness.registry.registry import Registry
+
+CHAIN_FIELDS = ("chain", "context_window_chain", "content_policy_chain")
+"""The fields of a route that refer to a chain."""
+MAX_SUSPECTS = 200
+"""So many names are followed in search of a circle; to follow all would not be linear."""
+
+Node = str | tuple[str, int]
+"""A name, or a place in a chain."""
 
 
 @rule(
@@ -30,10 +39,12 @@ if TYPE_CHECKING:
 def repeats(registry: Registry) -> Iterator[Hit]:
     """Names that stand in one chain more than once."""
     for chain, names in registry.fallback_chains.items():
+        seen: set[str] = set()
         for index, name in enumerate(names):
-            if name in names[:index]:
+            if name in seen:
                 message = f"{quoted(name)} falls back to itself."
                 yield Hit(("fallback_chains", chain, index), message)
+            seen.add(name)
 
 
 @rule(
@@ -57,38 +68,66 @@ model-mappings.yaml:
 )
 def cycle(registry: Registry) -> Iterator[Hit]:
     """Sets of routes each of which falls back, over one or more chains, to the others."""
-    after = {
-        name: [target for target in _chain_after(registry, name) if target != name]
-        for name in registry.routes.exact
-    }
-    reported: set[str] = set()
-    for name in after:
-        loop = _loop(after, name)
-        if loop and not reported.intersection(loop):
-            reported.update(loop)
-            message = f"The chains run in a circle: {' -> '.join([*loop, name])}."
-            yield Hit(("routes", "exact", name, "chain"), message)
+    for field in CHAIN_FIELDS:
+        reported: set[str] = set()
+        for name in islice(_suspects(registry, field), MAX_SUSPECTS):
+            loop = [] if name in reported else _loop(registry, field, name)
+            if loop and not reported.intersection(loop):
+                reported.update(loop)
+                message = f"The chains run in a circle: {' -> '.join([*loop, name])}."
+                yield Hit(("routes", "exact", name, field), message)
 
 
-def _chain_after(registry: Registry, name: str) -> tuple[str, ...]:
-    try:
-        return registry.chain_after(name)
-    except LookupError:  # GW105 reports it
-        return ()
+def _suspects(registry: Registry, field: str) -> Iterator[str]:
+    """Names that may be in a circle: those left once all dead ends have been taken away.
+
+    Nodes are names and the places of chains; a name leads to the place after it, a place to its
+    name and to the next place. That is linear, where the fallbacks of every name are not.
+    """
+    exact = registry.routes.exact
+    before: dict[Node, list[Node]] = {}
+    ways: Counter[Node] = Counter()
+
+    def edge(start: Node, end: Node) -> None:
+        ways[start] += 1
+        before.setdefault(end, []).append(start)
+
+    for chain, names in registry.fallback_chains.items():
+        for index, name in enumerate(names):
+            edge((chain, index), name)
+            if index + 1 < len(names):
+                edge((chain, index), (chain, index + 1))
+                if name in exact and getattr(exact[name], field) == chain:
+                    edge(name, (chain, index + 1))
+    ends = [name for name in before if name not in ways]
+    while ends:
+        for start in before.get(ends.pop(), ()):
+            ways[start] -= 1
+            if ways[start] == 0:
+                ends.append(start)
+    return (name for name in exact if ways[name] > 0)
 
 
-def _loop(after: dict[str, list[str]], start: str) -> list[str]:
+def _loop(registry: Registry, field: str, start: str) -> list[str]:
     """The shortest way from ``start`` back to it, without the return; empty if there is none."""
     ways = [[start]]
     seen: set[str] = set()
     for way in ways:  # grows while it is walked: breadth first
-        for target in after.get(way[-1], ()):
+        for target in _after(registry, field, way[-1]):
             if target == start:
                 return way
             if target not in seen:
                 seen.add(target)
                 ways.append([*way, target])
     return []
+
+
+def _after(registry: Registry, field: str, name: str) -> list[str]:
+    """What one kind of chain tries after ``name``, itself left out: GW130 reports that."""
+    route = registry.routes.exact.get(name)
+    chain = registry.fallback_chains.get(route.chains.get(field, "") if route else "", ())
+    after = chain[chain.index(name) + 1 :] if name in chain else ()
+    return [target for target in after if target != name]
 
 
 @rule(
@@ -120,11 +159,12 @@ model-mappings.yaml:
 )
 def not_a_member(registry: Registry) -> Iterator[Hit]:
     """Exact routes that do not stand in their own chain."""
+    members = {chain: frozenset(names) for chain, names in registry.fallback_chains.items()}
     for name, route in registry.routes.exact.items():
-        names = registry.fallback_chains.get(route.chain or "")
-        if names is not None and name not in names:
-            message = f"{quoted(name)} is not in the chain {quoted(route.chain)}."
-            yield Hit(("routes", "exact", name, "chain"), message)
+        for field, chain in route.chains.items():
+            if chain in members and name not in members[chain]:
+                message = f"{quoted(name)} is not in the chain {quoted(chain)}."
+                yield Hit(("routes", "exact", name, field), message)
 
 
 @rule(
@@ -156,8 +196,8 @@ def disabled_step(registry: Registry) -> Iterator[Hit]:
                 yield Hit(("fallback_chains", chain, index), message)
 
 
-def _steps(registry: Registry) -> Iterator[tuple[tuple[str | int, ...], str, Model, str, Model]]:
-    """Each pair of neighbours in a chain, with the path of the second."""
+def steps(registry: Registry) -> Iterator[tuple[tuple[str | int, ...], str, Model, str, Model]]:
+    """Each pair of neighbours in a chain with their models, and the path of the second."""
     for chain, names in registry.fallback_chains.items():
         for index, (first, second) in enumerate(pairwise(names)):
             upper, lower = model_of(registry, first), model_of(registry, second)
@@ -179,7 +219,7 @@ def _steps(registry: Registry) -> Iterator[tuple[tuple[str | int, ...], str, Mod
 )
 def shrinking_context(registry: Registry) -> Iterator[Hit]:
     """Steps to a model with a shorter context than the one before."""
-    for path, first, upper, second, lower in _steps(registry):
+    for path, first, upper, second, lower in steps(registry):
         if lower.context_length < upper.context_length:
             message = (
                 f"{quoted(second)} takes {lower.context_length} tokens, {quoted(first)} before it "
@@ -208,7 +248,7 @@ model-mappings.yaml:
 )
 def mixed_modes(registry: Registry) -> Iterator[Hit]:
     """Steps to a model that answers on another endpoint."""
-    for path, first, upper, second, lower in _steps(registry):
+    for path, first, upper, second, lower in steps(registry):
         if lower.mode != upper.mode:
             message = (
                 f"{quoted(second)} answers {lower.mode} requests, {quoted(first)} before it "
@@ -229,7 +269,7 @@ def mixed_modes(registry: Registry) -> Iterator[Hit]:
 )
 def unused_chain(registry: Registry) -> Iterator[Hit]:
     """Chains no exact route refers to."""
-    used = {route.chain for route in registry.routes.exact.values()}
+    used = {chain for route in registry.routes.exact.values() for chain in route.chains.values()}
     for chain in registry.fallback_chains:
         if chain not in used:
             message = f"No route refers to the chain {quoted(chain)}."

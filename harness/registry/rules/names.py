@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.registry.finding import Severity
+from harness.registry.patterns import claimant
 from harness.registry.rule import Hit, rule
 from harness.registry.wording import quoted
 
@@ -95,9 +96,10 @@ def served_id_twice(registry: Registry) -> Iterator[Hit]:
 
 
 def _repeated(path: Path, names: list[str], field: str) -> Iterator[Hit]:
+    first: dict[str, int] = {}
     for index, name in enumerate(names):
-        if name in names[:index]:
-            message = f"{quoted(name)} is already entry {names.index(name) + 1} of this list."
+        if first.setdefault(name, index) != index:
+            message = f"{quoted(name)} is already entry {first[name] + 1} of this list."
             yield Hit((*path, index, field) if field else (*path, index), message)
 
 
@@ -121,22 +123,6 @@ def listed_twice(registry: Registry) -> Iterator[Hit]:
 
 
 @rule(
-    "GW114",
-    title="Two patterns match the same names",
-    why="The second one is never reached.",
-    remedy="Remove one of them.",
-    failing="model-mappings.yaml: "
-    "{routes: {patterns: [{match: x-*, route: tiny}, {match: x-*, route: spare}]}}",
-    passing="model-mappings.yaml: "
-    "{routes: {patterns: [{match: x-*, route: tiny}, {match: x-y*, route: spare}]}}",
-)
-def pattern_twice(registry: Registry) -> Iterator[Hit]:
-    """Patterns whose glob is that of an earlier one."""
-    globs = [pattern.match for pattern in registry.routes.patterns]
-    yield from _repeated(("routes", "patterns"), globs, "match")
-
-
-@rule(
     "GW115",
     severity=Severity.WARNING,
     title="A capability is hidden by a pattern",
@@ -151,10 +137,10 @@ def pattern_twice(registry: Registry) -> Iterator[Hit]:
 def hidden_capability(registry: Registry) -> Iterator[Hit]:
     """Capabilities whose name a pattern matches."""
     for capability in registry.capabilities:
-        for pattern in registry.routes.patterns:
-            if capability.startswith(pattern.prefix):
-                message = f"The pattern {quoted(pattern.match)} takes {quoted(capability)} first."
-                yield Hit(("capabilities", capability), message, on_key=True)
+        claim = claimant(registry, capability)
+        if claim is not None:
+            message = f"The pattern {quoted(claim.pattern.text)} takes {quoted(capability)} first."
+            yield Hit(("capabilities", capability), message, on_key=True)
 
 
 @rule(

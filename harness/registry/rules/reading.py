@@ -180,3 +180,16 @@ SEVERAL_DOCUMENTS = declare(
         passing="{}",
     )
 )
+SECRET = declare(
+    Rule(
+        id="GW015",
+        severity=Severity.ERROR,
+        title="A source file holds what looks like a secret",
+        why="The sources are committed, copied and quoted in reports; a key that stands in them, "
+        "in a comment too, is known to everybody who has ever read them.",
+        remedy="Name the environment variable that holds it, {env: NAME}, and change the key where "
+        "it was used.",
+        failing="ports.yaml: {services: {local: {owner: 'sk-proj-%s'}}}" % ("a1B2" * 8),
+        passing="ports.yaml: {services: {local: {owner: sk-proj is its prefix}}}",
+    )
+)

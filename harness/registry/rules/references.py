@@ -8,10 +8,13 @@ from harness.registry.rule import Hit, rule
 from harness.registry.wording import quoted, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from harness.registry.registry import Registry
     from harness.registry.rule import Path
+
+MAX_SUGGESTED = 20
+"""Of one rule, so many findings say which name was perhaps meant."""
 
 
 @rule(
@@ -23,14 +26,16 @@ if TYPE_CHECKING:
     passing="model-mappings.yaml: {routes: {exact: {tiny: {provider: local}}}}",
 )
 def unknown_provider(registry: Registry) -> Iterator[Hit]:
-    """Exact routes and patterns whose provider does not exist."""
+    """Exact routes, patterns and budgets whose provider does not exist."""
+    known = _Known("provider", registry.providers)
     for name, route in registry.routes.exact.items():
-        path: Path = ("routes", "exact", name, "provider")
-        yield from _unknown(path, "provider", route.provider, list(registry.providers))
+        yield from known.check(("routes", "exact", name, "provider"), route.provider)
     for index, pattern in enumerate(registry.routes.patterns):
         if pattern.provider is not None:
-            path = ("routes", "patterns", index, "provider")
-            yield from _unknown(path, "provider", pattern.provider, list(registry.providers))
+            yield from known.check(("routes", "patterns", index, "provider"), pattern.provider)
+    for name in registry.budgets.providers:
+        for hit in known.check(("budgets", "providers", name), name):
+            yield Hit(hit.path, hit.message, hit.remedy, on_key=True)
 
 
 @rule(
@@ -43,12 +48,15 @@ def unknown_provider(registry: Registry) -> Iterator[Hit]:
 )
 def unknown_model(registry: Registry) -> Iterator[Hit]:
     """Exact routes whose model is not in the catalogue of their provider."""
+    known: dict[str, _Known] = {}
     for name, route in registry.routes.exact.items():
-        provider = registry.providers.get(route.provider)
-        catalogue = [model.name for model in provider.models] if provider else []
-        if catalogue and route.model not in catalogue:
+        if route.provider not in registry.providers:  # GW101 reports it
+            continue
+        catalogue = registry.catalogue(route.provider)
+        if route.model not in catalogue:
+            near = known.setdefault(route.provider, _Known("model", catalogue))
             message = f"The provider {quoted(route.provider)} has no model {quoted(route.model)}."
-            yield Hit(("routes", "exact", name, "model"), message, suggest(route.model, catalogue))
+            yield Hit(("routes", "exact", name, "model"), message, near.suggest(route.model))
 
 
 @rule(
@@ -63,6 +71,7 @@ def unknown_model(registry: Registry) -> Iterator[Hit]:
 def unknown_route(registry: Registry) -> Iterator[Hit]:
     """Every place that refers to an exact route that does not exist."""
     exact = registry.routes.exact
+    known = _Known("exact route", exact)
     for path, name in _route_references(registry):
         if name in exact:
             continue
@@ -72,7 +81,7 @@ def unknown_route(registry: Registry) -> Iterator[Hit]:
             target = registry.routes.aliases.get(name)
             yield Hit(path, message, f"Write {quoted(target)}." if target else "")
         else:
-            yield from _unknown(path, "exact route", name, list(exact))
+            yield from known.check(path, name)
 
 
 def _route_references(registry: Registry) -> Iterator[tuple[Path, str]]:
@@ -87,9 +96,16 @@ def _route_references(registry: Registry) -> Iterator[tuple[Path, str]]:
     for group, balancer in registry.load_balancing.items():
         for index, member in enumerate(balancer.members):
             yield ("load_balancing", group, "members", index, "route"), member.route
+    yield from _names_in_lists(registry)
+
+
+def _names_in_lists(registry: Registry) -> Iterator[tuple[Path, str]]:
     for chain, names in registry.fallback_chains.items():
         for index, name in enumerate(names):
             yield ("fallback_chains", chain, index), name
+    for index, case in enumerate(registry.rules):
+        yield ("rules", index, "name"), case.name
+        yield ("rules", index, "route"), case.route
 
 
 def _other_kind(registry: Registry, name: str) -> str:
@@ -109,9 +125,12 @@ def _other_kind(registry: Registry, name: str) -> str:
     passing="model-mappings.yaml: {gateway: {port: gateway}}",
 )
 def unknown_service(registry: Registry) -> Iterator[Hit]:
-    """Providers and a gateway whose port is no service."""
+    """Providers, a gateway and a cache whose port is no service."""
+    known = _Known("service", registry.ports.services)
     for path, service in _service_references(registry):
-        yield from _unknown(path, "service", service, list(registry.ports.services))
+        yield from known.check(path, service)
+    if registry.cache is not None and registry.cache.service is not None:
+        yield from known.check(("cache", "service"), registry.cache.service)
 
 
 @rule(
@@ -125,11 +144,11 @@ def unknown_service(registry: Registry) -> Iterator[Hit]:
     "{routes: {exact: {tiny: {chain: safe}}}, fallback_chains: {safe: [tiny, spare]}}",
 )
 def unknown_chain(registry: Registry) -> Iterator[Hit]:
-    """Exact routes whose chain does not exist."""
+    """Exact routes one of whose chains does not exist."""
+    known = _Known("chain", registry.fallback_chains)
     for name, route in registry.routes.exact.items():
-        if route.chain is not None:
-            path = ("routes", "exact", name, "chain")
-            yield from _unknown(path, "chain", route.chain, list(registry.fallback_chains))
+        for field, chain in route.chains.items():
+            yield from known.check(("routes", "exact", name, field), chain)
 
 
 @rule(
@@ -142,10 +161,11 @@ def unknown_chain(registry: Registry) -> Iterator[Hit]:
 )
 def unknown_host(registry: Registry) -> Iterator[Hit]:
     """Providers whose host does not exist."""
+    known = _Known("host", registry.hosts)
     for name, provider in registry.providers.items():
         if provider.hardware is not None:
             path = ("providers", name, "hardware", "host")
-            yield from _unknown(path, "host", provider.hardware.host, list(registry.hosts))
+            yield from known.check(path, provider.hardware.host)
 
 
 @rule(
@@ -176,9 +196,9 @@ def unknown_public_model(registry: Registry) -> Iterator[Hit]:
     """Advertised names that nothing defines."""
     routes = registry.routes
     tables = (routes.exact, routes.aliases, registry.load_balancing, registry.capabilities)
-    names = [name for table in tables for name in table]
+    known = _Known("name", dict.fromkeys(name for table in tables for name in table))
     for index, name in enumerate(registry.public_models):
-        yield from _unknown(("public_models", index), "name", name, names)
+        yield from known.check(("public_models", index), name)
 
 
 def _service_references(registry: Registry) -> Iterator[tuple[Path, str]]:
@@ -188,6 +208,21 @@ def _service_references(registry: Registry) -> Iterator[tuple[Path, str]]:
     yield ("gateway", "port"), registry.gateway.port
 
 
-def _unknown(path: Path, kind: str, name: str, known: list[str]) -> Iterator[Hit]:
-    if name not in known:
-        yield Hit(path, f"There is no {kind} {quoted(name)}.", suggest(name, known))
+class _Known:
+    """Names of one kind; says of another what was perhaps meant, for the first few of them.
+
+    To compare one name with thousands takes milliseconds, so for thousands it is not done.
+    """
+
+    def __init__(self, kind: str, names: Collection[str]) -> None:
+        self._kind = kind
+        self._names = names
+        self._left = MAX_SUGGESTED
+
+    def check(self, path: Path, name: str) -> Iterator[Hit]:
+        if name not in self._names:
+            yield Hit(path, f"There is no {self._kind} {quoted(name)}.", self.suggest(name))
+
+    def suggest(self, name: str) -> str:
+        self._left -= 1
+        return suggest(name, self._names) if self._left >= 0 else ""

@@ -11,17 +11,16 @@ from harness.registry.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.registry.models import Model
+    from harness.registry.models import Model, Pattern
     from harness.registry.registry import Registry
 
 
 def model_of(registry: Registry, name: str) -> Model | None:
     """The model behind an exact route, or None where another rule reports the reference."""
-    try:
-        route = registry.route(name)
-        return registry.model(route.provider, route.model)
-    except LookupError:
+    route = registry.routes.exact.get(name)
+    if route is None or route.provider not in registry.providers:
         return None
+    return registry.catalogue(route.provider).get(route.model)
 
 
 def disabled_provider_of(registry: Registry, name: str) -> str | None:
@@ -105,10 +104,15 @@ model-mappings.yaml: {routes: {patterns: [{match: spare/*, provider: spare}]}}
 def unrouted_model(registry: Registry) -> Iterator[Hit]:
     """Models of enabled providers that neither an exact route nor a pattern reaches."""
     exact = {(route.provider, route.model) for route in registry.routes.exact.values()}
-    whole = {pattern.provider for pattern in registry.routes.patterns}
+    patterns: dict[str | None, list[Pattern]] = {}
+    for pattern in registry.routes.patterns:
+        patterns.setdefault(pattern.provider, []).append(pattern)
     for provider_id, provider in registry.enabled_providers().items():
         for index, model in enumerate(provider.models):
-            if provider_id not in whole and (provider_id, model.name) not in exact:
+            if (provider_id, model.name) not in exact and not any(
+                pattern.match is not None or pattern.matches(model.name)
+                for pattern in patterns.get(provider_id, ())
+            ):
                 message = f"No route leads to {quoted(model.name)} of {quoted(provider_id)}."
                 yield Hit(("providers", provider_id, "models", index, "name"), message)
 

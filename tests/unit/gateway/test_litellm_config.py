@@ -47,7 +47,10 @@ def test_every_deployment_has_an_id_a_mode_an_adapter_and_both_timeouts(
     assert len({entry["model_info"]["id"] for entry in entries}) == len(entries)
     for entry in entries:
         assert entry["model_info"]["mode"] == "chat"
-        assert entry["litellm_params"]["custom_llm_provider"] in ("openai", "ollama_chat")
+        adapter = entry["litellm_params"]["custom_llm_provider"]
+        assert adapter in ("openai", "ollama_chat")
+        assert not entry["litellm_params"]["model"].startswith(f"{adapter}/")
+        assert entry["model_info"]["litellm_provider"] == adapter
         assert entry["litellm_params"]["timeout"] == shipped.resilience.timeout_s
         assert entry["litellm_params"]["stream_timeout"] == shipped.resilience.stream_timeout_s
 

@@ -176,3 +176,71 @@ def test_an_origin_as_browsers_send_it_is_accepted(origin: str) -> None:
 def test_what_no_browser_sends_is_refused(origin: str) -> None:
     example = f"model-mappings.yaml: {{gateway: {{cors_origins: ['{origin}']}}}}"
     assert [finding.rule for finding in examine(sources(example))[1]] == ["GW146"]
+
+
+def ring(length: int) -> str:
+    """Routes each of which falls back to the next, the last one to the first."""
+    routes = ", ".join(
+        f"r{n}: {{provider: spare, model: tiny, chain: c{n}}}" for n in range(length)
+    )
+    chains = ", ".join(f"c{n}: [r{n}, r{(n + 1) % length}]" for n in range(length))
+    return f"""
+model-mappings.yaml:
+  routes: {{exact: {{{routes}}}}}
+  fallback_chains: {{{chains}}}
+"""
+
+
+@pytest.mark.parametrize("length", [2, 3, 4, 5, 6, 40])
+def test_a_cycle_of_any_length_is_found_once(length: int) -> None:
+    (finding,) = examine(sources(ring(length)))[1]
+    assert finding.rule == "GW131"
+    assert finding.message.count(" -> ") == length
+
+
+def test_a_long_chain_that_everybody_refers_to_is_no_cycle() -> None:
+    names = [f"r{n}" for n in range(60)]
+    routes = ", ".join(f"{name}: {{provider: spare, model: tiny, chain: c}}" for name in names)
+    example = f"""
+model-mappings.yaml:
+  routes: {{exact: {{{routes}}}}}
+  fallback_chains: {{c: [{", ".join(names)}]}}
+"""
+    assert examine(sources(example))[1] == []
+
+
+def test_of_many_unknown_names_only_the_first_are_compared_with_the_known_ones() -> None:
+    names = ", ".join(f"tiny{n}" for n in range(30))
+    findings = examine(sources(f"model-mappings.yaml: {{public_models: [{names}]}}"))[1]
+    meant = [finding.remedy.startswith("Did you mean") for finding in findings]
+    assert (meant.count(True), len(meant)) == (20, 30)
+
+
+@pytest.mark.parametrize("field", ["chain", "context_window_chain", "content_policy_chain"])
+def test_every_kind_of_chain_is_checked_for_its_references(field: str) -> None:
+    unknown = f"model-mappings.yaml: {{routes: {{exact: {{tiny: {{{field}: gone}}}}}}}}"
+    assert [f.rule for f in examine(sources(unknown))[1]] == ["GW105"]
+    outside = f"""
+model-mappings.yaml:
+  routes: {{exact: {{tiny: {{{field}: c}}, third: {{provider: spare, model: tiny}}}}}}
+  fallback_chains: {{c: [spare, third]}}
+"""
+    assert [f.rule for f in examine(sources(outside))[1]] == ["GW132"]
+
+
+def test_what_a_chain_may_lose_is_said_by_the_route_it_belongs_to() -> None:
+    example = """
+providers.yaml: {providers: {local: {models: [{name: tiny, served_as: tiny, context_length: 4096,
+  vram_gb: 6, capabilities: [chat, tools, code], mode: chat, residency: always}]}}}
+model-mappings.yaml: {routes: {exact: {tiny: {chain: c}}}, fallback_chains: {c: [tiny, spare]}}
+"""
+    (finding,) = examine(sources(example))[1]
+    assert finding.message == "'spare' lacks tools, code, which 'tiny' before it has."
+
+
+def test_a_disabled_name_may_stand_beside_a_pattern_that_does_not_match_it() -> None:
+    example = """
+providers.yaml: {providers: {spare: {status: disabled}}}
+model-mappings.yaml: {routes: {patterns: [{match: x*, route: tiny}]}}
+"""
+    assert [f.rule for f in examine(sources(example))[1]] == ["GW121"]

@@ -81,6 +81,35 @@ def test_a_boolean_of_old_yaml_is_answered_with_the_new_one(word: str, meant: st
         ("model-mappings.yaml: {routes: {exact: {a b: {}}}}", "GW023", "a model name"),
         ("model-mappings.yaml: {fallback_chains: {c: [tiny]}}", "GW023", "at least 2 items"),
         ("model-mappings.yaml: {gateway: {master_key: {env: 1key}}}", "GW023", "upper case"),
+        ("model-mappings.yaml: {cache: {type: redis, ttl_s: 9}}", "GW024", "needs service"),
+        (
+            "model-mappings.yaml: {cache: {type: local, ttl_s: 9, password: {env: P}}}",
+            "GW024",
+            "nobody to send a password to",
+        ),
+        (
+            "model-mappings.yaml: {rules: [{name: tiny, route: spare, when: {}}]}",
+            "GW024",
+            "no condition",
+        ),
+        (
+            "model-mappings.yaml: {budgets: {total: {limit_usd: 1, period: monthly}}}",
+            "GW023",
+            "a period",
+        ),
+        ("model-mappings.yaml: {budgets: {total: {limit_usd: 0, period: 1d}}}", "GW023", "than 0"),
+        (
+            "model-mappings.yaml: {routes: {patterns: [{match: a*, regex: a, route: tiny}]}}",
+            "GW024",
+            "exactly one of match",
+        ),
+        (
+            "model-mappings.yaml: {routes: {patterns: [{regex: 'a(', route: tiny}]}}",
+            "GW023",
+            "the group is not closed",
+        ),
+        ("providers.yaml: {providers: {local: {priority: 0}}}", "GW023", "greater than or equal"),
+        ("providers.yaml: {providers: {local: {region: EU West}}}", "GW023", "lower case letters"),
     ],
 )
 def test_each_kind_of_bad_value_is_named(example: str, rule: str, words: str) -> None:

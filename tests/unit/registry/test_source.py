@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.registry import source
 from harness.registry.finding import Place
-from harness.registry.source import MAX_BYTES, Document, read
+from harness.registry.source import MAX_BYTES, MAX_SLOW, Document, read
 from harness.registry.tree import MAX_SHOWN
 
 
@@ -84,3 +85,59 @@ def test_no_bytes_raise_and_every_finding_has_a_place_inside_the_text(data: byte
     for finding in document.findings:
         assert finding.line <= data.count(b"\n") + len(data.decode("utf-8", "replace")) + 1
         assert min(finding.line, finding.column) >= 1
+
+
+SECRETS = {
+    "openai": "sk-proj-" + "a1B2" * 6,
+    "aws": "AKIA" + "A1B2C3D4" * 2,
+    "github": "ghp_" + "a1B2" * 9,
+    "slack": "xoxb-" + "1234567890-abc",
+    "google": "AIza" + "a1B2c" * 7,
+    "huggingface": "hf_" + "aBcD" * 9,
+    "stripe": "sk_live_" + "a1B2" * 6,
+    "groq": "gsk_" + "a1B2" * 9,
+    "jwt": "eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.c2lnbmF0dXJl",
+    "pem": "-----BEGIN RSA PRIVATE " + "KEY-----",
+}
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_what_has_the_shape_of_a_key_is_found_and_never_repeated(kind: str) -> None:
+    for text in (f"a: '{SECRETS[kind]}'\n", f"a: 1 # '{SECRETS[kind]}'\n"):
+        (finding,) = read("f.yaml", b"b: 2\n" + text.encode()).findings
+        assert (finding.rule, finding.line) == ("GW015", 2)
+        assert finding.column == text.index(SECRETS[kind]) + 1
+        assert SECRETS[kind] not in str(finding)
+    assert set(SECRETS) == set(source._ISSUERS)
+
+
+@pytest.mark.parametrize(
+    "text", ["sk-proj is a prefix", "task-a1B2a1B2a1B2a1B2a1B2", "workspace-coder", "x" * 200,
+             "36f0b9be70ca8fd0058d6c3b005b9cf862c5270a716093bee4d656bf4d6b323f"],
+)  # fmt: skip
+def test_what_only_resembles_a_key_is_left_alone(text: str) -> None:
+    assert read("f.yaml", f"a: '{text}'\n".encode()).findings == ()
+
+
+PIECES = (
+    *("a: ", "- ", "\n", "\n  ", "b", "1", "'x'", '"y"', "{", "}", "[", "]", ": ", ", ", "#c"),
+    *("| \n", "> \n", " ", "\n- ", "\n    ", "? ", "x: y", "&a ", "*a", "!t ", "---", "...", "%"),
+    *("\r\n", "-", '"\\n"', "''", ":", "http://a:1", "~", "\u00e9", "\U0001f600"),
+    *("\t", "\ufeff", "\u2028"),
+)
+pieces = st.lists(st.sampled_from(PIECES), max_size=16).map("".join)
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.one_of(yaml_like, pieces))
+def test_libyaml_and_pyyaml_read_the_same(text: str) -> None:
+    fast = read("f.yaml", text.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "_FAST", None)
+        slow = read("f.yaml", text.encode())
+    assert fast == slow
+
+
+def test_of_a_large_text_libyaml_has_the_last_word() -> None:
+    text = b"a: {\n" + b"# x\n" * (MAX_SLOW // 4 + 1)
+    assert [rule for rule, _, _ in found(text)] == ["GW008"]

@@ -1,0 +1,47 @@
+"""Every id a finding can carry, and what ``harness explain`` says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.contract.check import UnknownCheckError
+from harness.contract.check import explain as explain_check
+from harness.gateway import backup, files, litellm_import, ports
+from harness.gateway.litellm_lint import LITELLM_RULES
+from harness.registry import RULES
+
+if TYPE_CHECKING:
+    from harness.report.findings import Explained
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Title, reason and remedy of an id."""
+
+    title: str
+    why: str
+    remedy: str
+
+
+def explained(name: str) -> Explained | None:
+    """What a finding of this id means, or None if there is no such id."""
+    rule = RULES.get(name) or LITELLM_RULES.get(name)
+    if rule is not None:
+        return rule
+    for table in (files.EXPLAINED, backup.EXPLAINED, litellm_import.EXPLAINED, ports.EXPLAINED):
+        if name in table:
+            title, why, remedy = table[name].split("\n\n")
+            return Explanation(title, why, remedy.removeprefix("Remedy: "))
+    return None
+
+
+def text(name: str) -> str | None:
+    """The explanation of a rule or of a contract check, as a person reads it."""
+    found = explained(name)
+    if found is not None:
+        return f"{name}  {found.title}\n\n{found.why}\n\nRemedy: {found.remedy}"
+    try:
+        return explain_check(name.removeprefix("contract."))
+    except UnknownCheckError:
+        return None
