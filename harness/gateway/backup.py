@@ -240,7 +240,7 @@ def _backup(
 def _prune(directory: Path, store: Path, *, now: datetime, spare: Path | None) -> None:
     """Let go what retention does not keep. What is damaged is left for a person to judge."""
     whole = {one.made: one for one in list_backups(directory) if one.problem is None}
-    kept = keep(whole)
+    kept = keep(whole, now=now)
     for made, one in whole.items():
         if made not in kept and one.path != spare:
             # A backup too many is no reason to fail; the next one tries again.

@@ -217,34 +217,20 @@ def until_alive(order: list[str], dead: frozenset[str]) -> tuple[str, ...]:
     return tuple(order[: alive + 1])
 
 
-def unchecked(found: Route | Refusal, case: Case) -> set[tuple[str, ...]]:
-    """The orders for a long prompt where LiteLLM compares its length here and there only.
-
-    ``model: openai/x`` beside ``custom_llm_provider: openai`` makes it look for the length of
-    ``openai/openai/x``, and what it does not find it does not check.
-    """
-    if isinstance(found, Refusal):
-        return set()
-    orders: set[tuple[str, ...]] = set()
-    for tiers in (found.tiers, (*found.own, *found.on_context_window)):
-        reached: set[tuple[str, ...]] = {()}
-        for tier in tiers:
-            fits = any(each.context_length >= case.tokens for each in tier.deployments)
-            for order in [each for each in reached if not each or each[-1] in case.dead]:
-                reached |= {(*order, each.id) for each in tier.deployments}
-                if fits:
-                    reached.discard(order)
-        orders |= reached
-    return orders
-
-
 def agrees(case: Case, resolver: Resolver = resolve) -> bool:
     """Whether the Router did what we predict, or what a rule of its own says."""
-    return (
-        case.tried in predictions(case.answer(resolver), case.dead)
-        or (case.tokens > 1 and case.tried in unchecked(resolver(case.registry, case.name), case))
-        or any(case.tried in rule(case) for rule in BEYOND_THE_SOURCES)
+    return case.tried in predictions(case.answer(resolver), case.dead) or any(
+        case.tried in rule(case) for rule in BEYOND_THE_SOURCES
     )
+
+
+def long_enough(case: Case) -> dict[str, dict[str, Any]]:
+    """The deployments that take a prompt of this length, by id."""
+    return {
+        entry["model_info"]["id"]: entry
+        for entry in case.config["model_list"]
+        if entry["model_info"]["max_input_tokens"] >= case.tokens
+    }
 
 
 # What LiteLLM does beyond the sources. Each function gives the orders its rule allows.
@@ -260,10 +246,9 @@ def upstream_names_are_names(case: Case) -> set[tuple[str, ...]]:
     """L2: so can every deployment whose ``litellm_params.model`` is the name, if all else fails."""
     if not isinstance(resolve(case.registry, case.name), Refusal):
         return set()
-    entries = case.config["model_list"]
     return {
-        (entry["model_info"]["id"],)
-        for entry in entries
+        (id_,)
+        for id_, entry in long_enough(case).items()
         if entry["litellm_params"]["model"] == case.name
     }
 
@@ -274,8 +259,8 @@ def guessed_provider_is_prefixed(case: Case) -> set[tuple[str, ...]]:
         return set()
     guess = f"{case.inferred}/{case.name}"
     groups = {
-        entry["model_name"]: entry["model_info"]["id"]
-        for entry in case.config["model_list"]
+        entry["model_name"]: id_
+        for id_, entry in long_enough(case).items()
         if entry["model_name"].endswith("*") and guess.startswith(entry["model_name"][:-1])
     }
     return {(groups[max(groups, key=len)],)} if groups else set()
@@ -283,21 +268,20 @@ def guessed_provider_is_prefixed(case: Case) -> set[tuple[str, ...]]:
 
 def fallbacks_of_a_name_with_and_without_provider(case: Case) -> set[tuple[str, ...]]:
     """L4: without fallbacks ``openai/x`` takes those of ``x``, and ``gpt-4`` ``openai/gpt-4``'s."""
-    fallbacks = {
-        name: names
-        for each in case.config["router_settings"]["fallbacks"]
-        for name, names in each.items()
-    }
+    settings_ = case.config["router_settings"]
     bare, prefixed = case.name.partition("/")[2], f"{case.inferred}/{case.name}"
-    lender = next((name for name in (bare, prefixed) if name in fallbacks), None)
-    if case.name in fallbacks or lender is None:
-        return set()
     heads = predictions(case.answer(resolve), case.dead).union(
         *(rule(case) for rule in BEYOND_THE_SOURCES[:-1])
     )
-    ids = {entry["model_name"]: entry["model_info"]["id"] for entry in case.config["model_list"]}
-    rest = [ids[name] for name in fallbacks[lender]]
-    return {until_alive([*head, *rest], case.dead) for head in heads}
+    groups = {entry["model_name"]: id_ for id_, entry in long_enough(case).items()}
+    orders = set()
+    for kind in ("fallbacks", "context_window_fallbacks"):
+        lists = {name: after for each in settings_.get(kind, []) for name, after in each.items()}
+        lender = next((name for name in (bare, prefixed) if name in lists), None)
+        if case.name not in lists and lender is not None:
+            rest = [groups[name] for name in lists[lender] if name in groups]
+            orders |= {until_alive([*head, *rest], case.dead) for head in heads}
+    return orders
 
 
 BEYOND_THE_SOURCES = (

@@ -114,8 +114,22 @@ def test_explain_knows_rules_and_checks_by_id(name: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "init", "import", "validate", "lint", "explain", "plan", "generate", "backup", "run"]
-    + ["report", "up"],
+    [
+        "",
+        *[
+            "init",
+            "import",
+            "validate",
+            "lint",
+            "explain",
+            "plan",
+            "generate",
+            "backup",
+            "run",
+            "report",
+            "up",
+        ],
+    ],
 )
 def test_every_command_has_help(command: str) -> None:
     result = harness(*([command] if command else []), "--help")

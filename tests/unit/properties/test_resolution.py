@@ -166,14 +166,17 @@ def test_a_pattern_matches_whole_names(data: st.DataObject) -> None:
 @prove
 @given(st.data())
 def test_the_longest_pattern_wins(data: st.DataObject) -> None:
-    registry = data.draw(strategies.registries())
-    name = data.draw(strategies.names(registry))
-    found = resolve(registry, name)
-    globs = [pattern for pattern in registry.routes.patterns if pattern.match is not None]
-    open_ended = [p for p in globs if p.route is not None and p.matches(name)]
-    longest = max((pattern.prefix for pattern in open_ended), key=len, default=None)
-    if isinstance(found, Route) and found.rule is Rule.PATTERN and found.target.endswith("*"):
-        assert found.target[:-1] == longest or longest is None
+    system = data.draw(strategies.systems())
+    route = next(iter(system[MAPPINGS]["routes"]["exact"]))
+    patterns = [{"match": match, "route": route} for match in ("pl*", "plan*", "planted*")]
+    written = system[MAPPINGS]["routes"].setdefault("patterns", [])
+    written.extend(data.draw(st.permutations(patterns)))
+    registry = strategies.registry_of(system)
+    for name in ("pl", "plant", "planted-x"):
+        longest = max(
+            (p["match"][:-1] for p in patterns if name.startswith(p["match"][:-1])), key=len
+        )
+        assert routed(registry, name).target == f"{longest}*"
 
 
 @prove
