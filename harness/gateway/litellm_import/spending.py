@@ -9,6 +9,7 @@ from harness.gateway.litellm_import.addresses import ENV_NAME, is_loopback, need
 from harness.gateway.litellm_import.report import Kind
 from harness.gateway.litellm_import.waiting import seconds, section
 from harness.registry.drafting import unused
+from harness.registry.models.base import YEAR_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +31,11 @@ def cache(config: Mapping[str, Any], draft: Draft, report: Report) -> None:
     if library.get("cache") is not True or kind not in ("redis", "local"):
         return
     at = (_SECTION, "cache_params")
-    if ttl is None:
+    if ttl is None or ttl > YEAR_S:
         message = "The sources need to know how long an answer is kept; the cache is left out."
-        report.claim((*at, "type"), Kind.MANUAL, message, remedy="Give ttl, in seconds.")
+        report.claim(
+            (*at, "type"), Kind.MANUAL, message, remedy="Give ttl, in seconds, at most a year."
+        )
         return
     found: dict[str, Node] = {"type": kind, "ttl_s": ttl}
     if kind == "redis" and not _redis(params, found, draft, report):

@@ -74,6 +74,10 @@ Dollars = Annotated[float, Field(gt=0, le=1_000_000_000)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 """A duration in seconds, at most a day."""
 
+YEAR_S = 31_536_000
+Lifetime = Annotated[float, Field(gt=0, le=YEAR_S)]
+"""How long something is kept, in seconds, at most a year."""
+
 Gigabytes = Annotated[float, Field(gt=0, le=100_000)]
 """A size in GB (10^9 bytes), as the model catalogues print it."""
 

@@ -12,6 +12,7 @@ from harness.registry.models.base import (
     EnvRef,
     Health,
     Identifier,
+    Lifetime,
     ModelName,
     Period,
     Seconds,
@@ -226,7 +227,7 @@ class Cache(Source):
     """Answers kept and given again to the same question."""
 
     type: Literal["redis", "local"] = Field(description="local: in the gateway's own memory")
-    ttl_s: Seconds = Field(description="How long an answer is kept")
+    ttl_s: Lifetime = Field(description="How long an answer is kept")
     service: Identifier | None = Field(default=None, description="Service in ports.yaml, if redis")
     password: EnvRef | None = Field(default=None, description="Its password, if redis asks for one")
     namespace: Identifier | None = Field(default=None, description="Prefix of its keys")

@@ -226,8 +226,9 @@ def test_every_deployment_keeps_address_model_and_group(registry: Registry) -> N
 def test_weights_and_levels_are_those_of_the_sources(registry: Registry) -> None:
     config = compile_config(registry)
     for route in routes(registry):
-        if route.rule is Rule.BALANCED and len(list(route.own[0].deployments)) > 1:
-            for each in (one for tier in route.own for one in tier.deployments):
+        members = [each for tier in route.own for each in tier.deployments]
+        if route.rule is Rule.BALANCED and len(members) > 1:
+            for each in members:
                 params = entries(config)[each.id]["litellm_params"]
                 assert params.get("order") == each.order
                 if route.own[0].strategy == "weighted":
