@@ -218,6 +218,35 @@ def test_another_place_in_the_order_is_told(
     ]
 
 
+def test_a_lone_deployment_that_is_replaced_is_described_not_lost(
+    entry: Callable[..., Config], config: Callable[..., Config]
+) -> None:
+    before = config(entry("a", identity="x"))
+    after = config(entry("a", "http://two:2", identity="y", model="openai/other"))
+    kinds = {change.kind for change in plan(before, after).changes}
+    assert kinds == {Kind.DEPLOYMENT_CHANGED}
+
+
+def test_a_name_that_only_now_reaches_the_server_that_moves_is_affected(
+    entry: Callable[..., Config], config: Callable[..., Config]
+) -> None:
+    before = config(entry("a"), entry("b"))
+    after = config(entry("a"), entry("b", "http://two:2"), fallbacks=[{"a": ["b"]}])
+    moved = next(c for c in plan(before, after).changes if c.kind is Kind.DEPLOYMENT_CHANGED)
+    assert moved.affects == ("a",)
+
+
+def test_an_alias_beside_its_target_is_a_fallback_of_its_own(
+    entry: Callable[..., Config], config: Callable[..., Config]
+) -> None:
+    alias = {"twin": "b"}
+    before = config(
+        entry("a"), entry("b"), fallbacks=[{"a": ["b", "twin"]}], model_group_alias=alias
+    )
+    after = config(entry("a"), entry("b"), fallbacks=[{"a": ["b"]}], model_group_alias=alias)
+    assert sentences(before, after) == ["`a` loses its second fallback, twin"]
+
+
 def test_another_id_is_told_because_metrics_follow_it(
     entry: Callable[..., Config], config: Callable[..., Config]
 ) -> None:
