@@ -159,14 +159,14 @@ def _more_names(
     for name in names:
         head = draw(st.sampled_from(list(exact)))
         members = _members(exact, head, vram_gb)
-        if len(members) == 1 or draw(BOOLEANS):
+        if len(members) == 1 or draw(SELDOM):
             aliases[name] = head
             continue
         groups[name] = {"strategy": strategy, "members": [{"route": member} for member in members]}
         for member in groups[name]["members"]:
             if strategy == "weighted":
                 member["weight"] = draw(_WEIGHT)
-            if draw(SELDOM):
+            if draw(BOOLEANS):
                 member["order"] = draw(st.integers(1, 3))
     return aliases, groups
 

@@ -196,16 +196,19 @@ def cases(draw: st.DrawFn, oracle: Oracle) -> list[Case]:
 
 def predictions(found: Route | Refusal, dead: frozenset[str]) -> set[tuple[str, ...]]:
     """Every order of attempts the route allows: at each tier one of its deployments is picked."""
-    if isinstance(found, Refusal):
-        return {()}
+    tiers = () if isinstance(found, Refusal) else found.tiers
+    return paths([[each.id for each in tier.deployments] for tier in tiers], dead)
+
+
+def paths(tiers: list[list[str]], dead: frozenset[str]) -> set[tuple[str, ...]]:
+    """Every way through the tiers, one deployment each, up to the first that is answered."""
     orders: set[tuple[str, ...]] = {()}
-    for tier in found.tiers:
-        ids = [deployment.id for deployment in tier.deployments]
+    for tier in tiers:
         orders = {
             longer
             for order in orders
             for longer in (
-                [order] if order and order[-1] not in dead else [(*order, each) for each in ids]
+                [order] if order and order[-1] not in dead else [(*order, each) for each in tier]
             )
         }
     return orders
@@ -284,8 +287,29 @@ def fallbacks_of_a_name_with_and_without_provider(case: Case) -> set[tuple[str, 
     return orders
 
 
+def emptied_level_asks_the_first_one_left(case: Case) -> set[tuple[str, ...]]:
+    """L5: a level of which no member takes the prompt is replaced by the lowest that has one."""
+    found = resolve(case.registry, case.name)
+    if isinstance(found, Refusal) or len(found.own) == 1:
+        return set()
+    levels = [
+        [each.id for each in tier.deployments if each.context_length >= case.tokens]
+        for tier in found.own
+    ]
+    lowest = next(filter(None, levels), None)
+    if lowest is None:
+        return set()
+    rest = [
+        [each.id for each in tier.deployments]
+        for tier in found.tiers[len(found.own) :]
+        if tier.deployments[0].context_length >= case.tokens
+    ]
+    return paths([lowest, *(level or lowest for level in levels[1:]), *rest], case.dead)
+
+
 BEYOND_THE_SOURCES = (
     deployment_ids_are_names,
+    emptied_level_asks_the_first_one_left,
     upstream_names_are_names,
     guessed_provider_is_prefixed,
     fallbacks_of_a_name_with_and_without_provider,
