@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,12 +17,20 @@ from harness.cli.options import (
     stop,
     strict_option,
 )
+from harness.gateway.litellm_fixes import mend_file
 from harness.gateway.litellm_lint import lint_file
 from harness.gateway.ports import port_conflicts
 from harness.registry import check, load
 from harness.registry.fixes import mend_sources
 from harness.registry.rewrite import FixError, apply, preview
-from harness.report.findings import Format
+from harness.report.findings import Format, put
+
+if TYPE_CHECKING:
+    from harness.registry.fixes import Mended
+
+fix_option = click.option(
+    "--fix", "fix", is_flag=True, help="Put right what is certain; the diff comes first."
+)
 
 
 @click.command()
@@ -29,7 +38,7 @@ from harness.report.findings import Format
 @format_option
 @json_option
 @strict_option
-@click.option("--fix", "fix", is_flag=True, help="Put right what is certain; the diff comes first.")
+@fix_option
 @click.option("--ports", is_flag=True, help="Also ask this machine who holds the ports.")
 def validate(
     config: Path,
@@ -42,7 +51,7 @@ def validate(
     """Check the source files: every finding at once, each with its place and remedy."""
     form = Format.JSON.value if as_json else form
     if fix:
-        _mend(config)
+        _mend([mend_sources(config)])
     findings = check(config)
     sound = not any(finding.severity == "error" for finding in findings)
     if ports and sound:
@@ -62,11 +71,20 @@ def validate(
 @format_option
 @json_option
 @strict_option
-def lint(files: tuple[Path, ...], form: str, as_json: bool, strict: bool) -> None:  # noqa: FBT001 - click calls it by name
+@fix_option
+def lint(
+    files: tuple[Path, ...],
+    form: str,
+    as_json: bool,  # noqa: FBT001 - click calls it by name
+    strict: bool,  # noqa: FBT001 - likewise
+    fix: bool,  # noqa: FBT001 - likewise
+) -> None:
     """Lint any LiteLLM config.yaml, Prometheus rules, Grafana dashboard, or our sources.
 
-    Nothing is imported, asked or started: the files are only read.
+    Nothing is imported, asked or started: the files are only read, and with --fix mended.
     """
+    if fix:
+        _mend([mend_file(path) for path in files])
     findings = sorted(finding for path in files for finding in lint_file(path))
     code = show_findings(
         findings, form=Format.JSON.value if as_json else form, strict=strict, defect=1
@@ -76,15 +94,17 @@ def lint(files: tuple[Path, ...], form: str, as_json: bool, strict: bool) -> Non
     sys.exit(code)
 
 
-def _mend(config: Path) -> None:
-    """Show what is certain to be put right, then do it, all of it or nothing."""
-    mended = mend_sources(config)
-    if not mended.changed:
+def _mend(offers: list[Mended]) -> None:
+    """Show what is certain to be put right, then do it, all of a file's fixes or none."""
+    changed = [offer for offer in offers if offer.changed]
+    if not changed:
         click.echo("nothing to fix.", err=True)
         return
-    click.echo(preview(mended), err=True)
+    for offer in changed:
+        put(preview(offer), sys.stderr)
     try:
-        for path in apply(mended):
-            click.echo(f"fixed: {path}", err=True)
+        for offer in changed:
+            for path in apply(offer):
+                click.echo(f"fixed: {path}", err=True)
     except FixError as error:
         stop(str(error), code=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.behaviour import live
 from harness.contract.check import UnknownCheckError
 from harness.contract.check import explain as explain_check
 from harness.gateway import backup, files, litellm_import, ports
@@ -13,6 +14,14 @@ from harness.registry import RULES
 
 if TYPE_CHECKING:
     from harness.report.findings import Explained
+
+_TABLES = (
+    files.EXPLAINED,
+    backup.EXPLAINED,
+    litellm_import.EXPLAINED,
+    ports.EXPLAINED,
+    live.EXPLAINED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ def explained(name: str) -> Explained | None:
     rule = RULES.get(name) or LITELLM_RULES.get(name)
     if rule is not None:
         return rule
-    for table in (files.EXPLAINED, backup.EXPLAINED, litellm_import.EXPLAINED, ports.EXPLAINED):
+    for table in _TABLES:
         if name in table:
             title, why, remedy = table[name].split("\n\n")
             return Explanation(title, why, remedy.removeprefix("Remedy: "))

@@ -23,7 +23,7 @@ from harness.gateway.backup import replace, restore, verify
 from harness.gateway.litellm_config import compile_files
 from harness.gateway.litellm_mapping import mapping_report
 from harness.gateway.manifest import Backup, find, list_backups
-from harness.gateway.swap import StoreError
+from harness.gateway.swap import StoreError, recover
 from harness.registry import Registry, RegistryError, load
 from harness.report.findings import Format
 
@@ -53,6 +53,7 @@ def generate(
         _show_mapping(registry, as_json=as_json)
         return
     generated = compile_files(registry)
+    settle(config)
     if only_check:
         findings = files.drift(config, generated)
         code = show_findings(
@@ -86,6 +87,7 @@ def plan(config: Path, as_json: bool) -> None:  # noqa: FBT001 - click calls it 
     Exit code 0: nothing, 2: something, 1: it could not be told.
     """
     generated = compile_files(loaded(config, as_json=as_json))
+    settle(config)
     try:
         found = planning.plan_files(config, generated)
     except planning.PlanError as error:
@@ -157,6 +159,14 @@ def loaded(config: Path, *, as_json: bool) -> Registry:
         return load(config)
     except RegistryError as error:
         stop_with(error.findings, as_json=as_json)
+
+
+def settle(config: Path) -> None:
+    """End a replacement of the generated files that a crash interrupted, before they are read."""
+    try:
+        recover(config)
+    except StoreError as error:
+        stop(str(error), code=1)
 
 
 def _store(config: Path) -> list[Backup]:

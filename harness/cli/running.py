@@ -17,6 +17,7 @@ from harness.cli.progress import Progress
 from harness.contract.deviations import LedgerError
 from harness.evidence import EvidenceError
 from harness.gate import PolicyError
+from harness.gateway.swap import StoreError
 from harness.registry import RegistryError
 from harness.report.terminal import draw
 from harness.report.write import ReportError
@@ -73,7 +74,7 @@ def run(
         stop_with(error.findings, as_json=as_json)
     except (PolicyError, LedgerError) as error:
         stop(str(error))
-    except (EvidenceError, ReportError) as error:
+    except (EvidenceError, ReportError, StoreError) as error:
         stop(str(error), code=1)
     except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("interrupted; what was found so far is kept.", err=True)

@@ -37,7 +37,8 @@ def preview(mended: Mended) -> str:
     for file in mended.changed:
         texts = (mended.before[file], mended.after[file])
         before, after = ([_shown(line) for line in _LINE.findall(text)] for text in texts)
-        parts.extend(difflib.unified_diff(before, after, f"a/{file}", f"b/{file}"))
+        name = file.removeprefix("/")  # a root of its own, as git shows files
+        parts.extend(difflib.unified_diff(before, after, f"a/{name}", f"b/{name}"))
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in parts
     )

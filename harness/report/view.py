@@ -175,7 +175,7 @@ def headline(report: GateReport) -> str:
         return f"{undecided} of {total} promises {'is' if undecided == 1 else 'are'} undecided."
     if report.interrupted:
         return "What was asked held, but the run was interrupted before it had asked everything."
-    return f"All {total} promises hold."
+    return "The promise holds." if total == 1 else f"All {total} promises hold."
 
 
 def duration(run: RunContext) -> str:

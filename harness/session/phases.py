@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness import answer as answers
 from harness.answer.ask import bearer
 from harness.behaviour import access, balance, routes
+from harness.behaviour.live import live_phase
 from harness.chaos import kill_matrix as chaos
 from harness.contract import deviations, lane
 from harness.engines.tokens import witness
@@ -257,6 +258,7 @@ PHASES = (
         owns=("contract", "deviation"),
         run=contract_phase,
     ),
+    Phase(name="live", detail="served ids, catalogue, health", owns=("live",), run=live_phase),
     Phase(name="latency", detail="TTFT, ITL, E2E under load", owns=("latency",), run=latency_phase),
     Phase(name="fallback", detail="the kill matrix", owns=("fallback",), run=fallback_phase),
 )

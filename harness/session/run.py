@@ -23,6 +23,7 @@ from harness.evidence import (
 from harness.gate import Policy, judge, load_policy
 from harness.gateway import environment
 from harness.gateway.base import GatewayError
+from harness.gateway.swap import recover
 from harness.process.child import ProcessError
 from harness.process.ports import PortTaken
 from harness.registry import Registry, load
@@ -92,8 +93,10 @@ async def run(
 
     Raises:
         RegistryError: the sources do not load. PolicyError, LedgerError: nor do the
-            policy or the deviations. Nothing has been started then.
+            policy or the deviations. StoreError: a replacement of the generated files was
+            interrupted and cannot be ended. Nothing has been started then.
     """
+    recover(options.config)
     registry = load(options.config)
     policy = load_policy(options.config / POLICY)
     ledger = deviations.load(options.config / LEDGER)

@@ -10,6 +10,9 @@ import pytest
 
 from harness.evidence import Verdict
 from harness.faults import find
+from harness.gateway import files
+from harness.gateway.litellm_config import compile_files
+from harness.registry import load
 from harness.session import Options, Outcome, Rehearsal, run
 from harness.wire.recording import read as read_recording
 
@@ -74,6 +77,22 @@ def test_a_lost_chain_target_turns_the_fallback_row_red(config: Path, tmp_path: 
 
     outcome = main_job(config, tmp_path / "out", Rehearsal(config=forget_the_second))
     assert red(outcome) == {"fallback"}
+
+
+def test_a_health_path_that_says_no_while_requests_succeed_turns_the_live_row_red(
+    config: Path, tmp_path: Path
+) -> None:
+    providers = config / "providers.yaml"
+    text = providers.read_text()
+    asked = "health: {path: /health, expect_status: 200, timeout_s: 2}"
+    assert asked in text
+    providers.write_text(text.replace(asked, asked.replace("/health,", "/healthy,"), 1))
+    files.write(config, compile_files(load(config)))
+    outcome = main_job(config, tmp_path / "out")
+    assert red(outcome) == {"live"}
+    failed = [one for one in outcome.evidence if one.verdict is Verdict.FAIL]
+    (wrong,) = [one for one in failed if one.deviation is None]
+    assert (wrong.check, wrong.subject) == ("live.health", "vllm:workspace-coder")
 
 
 def test_a_stream_without_its_end_turns_the_row_of_its_engine_red(

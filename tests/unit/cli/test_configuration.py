@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -177,6 +179,51 @@ def test_a_newcomer_lints_a_litellm_file_without_our_sources(tmp_path: Path) -> 
     result = harness("lint", theirs)
     assert result.exit_code == 1
     assert re.search(r"config\.yaml:2:1  GW2\d\d", result.stderr)
+
+
+def test_lint_fixes_a_litellm_file_and_keeps_its_comments(tmp_path: Path) -> None:
+    theirs = tmp_path / "config.yaml"
+    text = (
+        "model_list:\n"
+        "  - model_name: chat  # what clients ask for\n"
+        "    litellm_params:\n"
+        "      model: openai/gpt-4o\n"
+        "      api_key: ${OPENAI_API_KEY}\n"
+    )
+    theirs.write_text(text)
+    result = harness("lint", theirs, "--fix")
+    assert f"--- a/{str(theirs).removeprefix('/')}\n" in result.stderr
+    assert "-      api_key: ${OPENAI_API_KEY}\n" in result.stderr
+    assert theirs.read_text() == text.replace("${OPENAI_API_KEY}", "os.environ/OPENAI_API_KEY")
+    assert "nothing to fix." in harness("lint", theirs, "--fix").stderr
+
+
+def test_every_live_check_is_explained() -> None:
+    for check in ("live.served", "live.catalogue", "live.health"):
+        result = harness("explain", check)
+        assert result.exit_code == 0
+        assert "Remedy:" in result.stdout
+
+
+def test_an_interrupted_replacement_is_ended_before_a_plan_is_made(config: Path) -> None:
+    (config / "model-mappings.yaml").write_text(
+        (config / "model-mappings.yaml").read_text().replace("allowed_fails: 1", "allowed_fails: 2")
+    )
+    dies = """
+import os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from harness.gateway.backup import replace
+from harness.gateway.litellm_config import compile_files
+from harness.registry import load
+config = Path(sys.argv[1])
+replace(config, compile_files(load(config)), now=datetime.now(UTC),
+        step=lambda step: step.startswith("replace ") and os._exit(9))
+"""
+    assert subprocess.run([sys.executable, "-c", dies, config], check=False).returncode == 9
+    assert (config / ".backups" / "journal").is_dir()
+    assert harness("plan", "--config", config).exit_code == 0, "the swap went on to its end"
+    assert harness("generate", "--check", "--config", config).exit_code == 0
 
 
 def test_our_generated_file_lints_without_an_error() -> None:
