@@ -15,6 +15,42 @@ if TYPE_CHECKING:
     from harness.wire import Exchange
 
 
+EXPLAINED = {
+    "gateway.auth": """Only the right key is admitted
+
+One request each with the right key, with none and with a wrong one. LiteLLM without a database
+refuses a wrong key with 400 instead of 401; what counts is that nothing is answered.
+
+Remedy: set a master key, and remove whatever lets requests without one through.""",
+    "gateway.cors": """Browsers on listed origins may ask, others may not
+
+A preflight request from each listed origin and from a stranger. A wildcard together with
+credentials lets every page a user opens talk to the gateway.
+
+Remedy: list the origins in the sources; LiteLLM reads them from its environment, not from its
+file.""",
+    "gateway.loopback": """Everything started listens on loopback only
+
+The listening sockets of each process are read from the kernel. A model server bound to all
+interfaces answers the whole network without a key.
+
+Remedy: bind to 127.0.0.1 or ::1 in ports.yaml and put a reverse proxy in front for others.""",
+    "gateway.metrics": """The request counter moves by what was sent
+
+A dashboard that never moves looks like a quiet day. One request is sent, and the counter must have
+grown afterwards.
+
+Remedy: enable the prometheus callback, and scrape `/metrics/` with its slash.""",
+    "config.secrets": """No secret of the run stands in a file
+
+Every key is made anew for a run and then looked for in the configuration, the reports, the logs and
+the recordings of that run.
+
+Remedy: name the variable (`os.environ/NAME`) instead of writing its value.""",
+}
+"""What ``harness explain`` says of each check."""
+
+
 def preflight(url: str, origin: str) -> Request:
     """A CORS preflight as a browser sends it (WHATWG Fetch, CORS-preflight request)."""
     return Request(

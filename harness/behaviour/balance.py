@@ -15,6 +15,17 @@ FALSE_ALARM = 1e-5
 found in 99.3 % of runs (exact binomial sum)."""
 
 
+EXPLAINED = {
+    "route.balance": """A balanced group shares its requests by weight
+
+Many equal requests are counted by who answered them, and the share of each member is compared with
+its weight; chance alone must not explain the difference, nor too few requests hide one.
+
+Remedy: check the weights in model-mappings.yaml and the routing strategy of the generated file.""",
+}
+"""What ``harness explain`` says of each check."""
+
+
 def judge_balance(
     group: str, weights: Mapping[str, int], counts: Mapping[str, int], recordings: tuple[str, ...]
 ) -> Evidence:

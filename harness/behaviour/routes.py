@@ -12,6 +12,32 @@ if TYPE_CHECKING:
     from harness.routing import Refusal, Route
 
 
+EXPLAINED = {
+    "route.answered-by": """A name is answered by the deployment its route predicts
+
+Each name a client may use is asked for once. Two witnesses must agree with the prediction: the
+signature the engine put into its text, and the deployment id the gateway reports in its headers. A
+name that is answered by another server is worse than an error: nobody notices.
+
+Remedy: `harness explain route NAME` shows the prediction step by step. Generate the configuration
+anew and restart the gateway; if it still differs, the recording of the exchange shows who
+answered.""",
+    "route.refused": """A name no rule claims is refused
+
+An unknown name must end in a 4xx with an error object, and no server may have answered it. A
+catch-all that answers everything hides every misspelt model name.
+
+Remedy: look for a wildcard or a default route in model-mappings.yaml that takes the name.""",
+    "route.models-list": """/v1/models lists every public name and no name that is not routed
+
+Clients choose from this list. A public name that is missing is never found; a listed name without
+a route is an error waiting for its first user.
+
+Remedy: correct `public_models` or the routes, generate the configuration, restart the gateway.""",
+}
+"""What ``harness explain`` says of each check."""
+
+
 def judge_route(route: Route, answer: Answer, reported: str | None) -> Evidence:
     """Whether ``answer`` is whole and came from a deployment ``route`` predicts.
 

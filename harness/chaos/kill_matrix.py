@@ -27,6 +27,30 @@ RECOVERY_SLACK_S = 5.0
 """On top of the cooldown: there is no half-open probe, the next request is the probe."""
 
 
+EXPLAINED = {
+    "fallback.kill-matrix": """A chain answers while any of its tiers lives
+
+Every subset of the chain's providers is taken down, and the name is asked for each time. The first
+living tier must answer with a whole answer; where none lives, an explicit error must come.
+
+Remedy: compare `harness explain route NAME --down PROVIDER` with the fallbacks of the generated
+file.""",
+    "fallback.latency": """A fallback past dead tiers answers in time
+
+The whole answer is timed while the named providers refuse connections. A tier that hangs instead
+costs its timeout, and is not what this check measures.
+
+Remedy: set retries of lone groups to 0 and shorten the timeouts of the tiers in front.""",
+    "fallback.recovery": """A provider that came back is used again
+
+After a revival the gateway must return to the first tier within its cooldown and some seconds.
+One that never does keeps paying for the second choice.
+
+Remedy: lower the cooldown, or look why the deployment stays out of rotation.""",
+}
+"""What ``harness explain`` says of each check."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """What a client saw while the providers in ``down`` were dead."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.behaviour import live
+from harness.behaviour import access, balance, live, routes
+from harness.chaos import kill_matrix
+from harness.contract import deviations
 from harness.contract.check import UnknownCheckError
 from harness.contract.check import explain as explain_check
 from harness.gateway import backup, files, litellm_import, ports
 from harness.gateway.litellm_lint import LITELLM_RULES
+from harness.load import latency
 from harness.registry import RULES
+from harness.session import sources
 
 if TYPE_CHECKING:
     from harness.report.findings import Explained
@@ -20,7 +24,14 @@ _TABLES = (
     backup.EXPLAINED,
     litellm_import.EXPLAINED,
     ports.EXPLAINED,
+    sources.EXPLAINED,
+    access.EXPLAINED,
+    routes.EXPLAINED,
+    balance.EXPLAINED,
     live.EXPLAINED,
+    latency.EXPLAINED,
+    kill_matrix.EXPLAINED,
+    deviations.EXPLAINED,
 )
 
 

@@ -56,6 +56,17 @@ class Deviation(BaseModel):
     note: str = Field(default="")
 
 
+EXPLAINED = {
+    "deviation.current": """A recorded deviation may still be relied on
+
+Each entry of deviations.yaml excuses one breach of the contract until a day somebody chose. After
+that day it must be looked at again; one that is no longer observed must go.
+
+Remedy: look whether its issue is fixed; renew the day, or delete the entry.""",
+}
+"""What ``harness explain`` says of each check."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A deviation and the place it was written, as ``file:line:column``."""

@@ -28,6 +28,45 @@ FIGURES = (
 )
 
 
+EXPLAINED = {
+    "latency.ttft.p50": """Median time to first token (TTFT)
+
+From the moment the request was sent until the first event with text arrived, stamped by the kernel.
+Stated with a confidence interval; a figure whose interval straddles the limit is inconclusive.
+
+Remedy: look at the engine's own share first (`latency.gateway-overhead.p50`); then raise the
+limit in gates.yaml only with a reason written beside it.""",
+    "latency.ttft.p95": """95th percentile of the time to first token (TTFT)
+
+One in twenty callers waits longer. It needs many samples; the number taken is large enough that a
+single stall of the gateway does not decide it.
+
+Remedy: look for stalls in the recordings: all streams in flight pause together if the gateway
+did.""",
+    "latency.itl.p50": """Median gap between tokens (ITL)
+
+One sample an answer, its median gap: gaps within an answer depend on each other, and pooling them
+would make the interval look better than it is.
+
+Remedy: compare with the engine asked directly; a gateway that buffers shows as gaps of zero and
+long pauses.""",
+    "latency.e2e.p50": """Median time of a whole answer (E2E)
+
+From the request to the last byte. It grows with the length of the answer, so it only means
+something together with the number of tokens asked for.
+
+Remedy: look at TTFT and ITL: one of the two explains it.""",
+    "latency.gateway-overhead.p50": """What the gateway adds to the first token
+
+The engine's own record of when it sent the first token, subtracted from when the client received
+it, with the request's way in counted too: what is left was spent in the gateway.
+
+Remedy: fewer callbacks, fewer workers sharing a core, or another transport; see the gateway's
+`x-litellm-overhead-duration-ms` for its own opinion.""",
+}
+"""What ``harness explain`` says of each check."""
+
+
 def judge(
     subject: str, answers: Sequence[Answer], bound: Bound, *, tail: bool = True
 ) -> list[Evidence]:

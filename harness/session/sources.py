@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+EXPLAINED = {
+    "config.schema": """A source file is valid and agrees with the others
+
+The sources are read, checked against their schema and against each other, before anything starts.
+
+Remedy: `harness validate` names every line, and `--fix` mends what is certain.""",
+    "config.drift": """A generated file equals what its sources generate, to the byte
+
+A hand edit of a generated file is lost with the next generation, and until then the sources lie.
+
+Remedy: move the edit into the sources, then `harness generate`.""",
+}
+"""What ``harness explain`` says of each check."""
+
+
 def judge_sources(config: Path, registry: Registry) -> Iterator[Evidence]:
     """One record a source file, one a generated file; ``registry`` is what ``config`` holds."""
     warnings = check(config)

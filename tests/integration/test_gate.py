@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.cli.explanations import text as explanation
 from harness.evidence import Verdict
 from harness.faults import find
 from harness.gateway import files
@@ -41,6 +42,11 @@ def test_the_shipped_configuration_passes_with_evidence_from_real_traffic(green:
     from_traffic = [one for one in green.evidence if one.recordings]
     assert len(from_traffic) >= 40
     assert {one.engine for one in from_traffic} == {"emulated"}
+
+
+def test_every_check_that_was_judged_can_be_explained(green: Outcome) -> None:
+    unexplained = {one.check for one in green.evidence if explanation(one.check) is None}
+    assert unexplained == set()
 
 
 def test_evidence_rests_on_recordings_that_can_be_read_back(green: Outcome) -> None:

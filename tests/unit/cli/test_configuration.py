@@ -198,13 +198,6 @@ def test_lint_fixes_a_litellm_file_and_keeps_its_comments(tmp_path: Path) -> Non
     assert "nothing to fix." in harness("lint", theirs, "--fix").stderr
 
 
-def test_every_live_check_is_explained() -> None:
-    for check in ("live.served", "live.catalogue", "live.health"):
-        result = harness("explain", check)
-        assert result.exit_code == 0
-        assert "Remedy:" in result.stdout
-
-
 def test_an_interrupted_replacement_is_ended_before_a_plan_is_made(config: Path) -> None:
     (config / "model-mappings.yaml").write_text(
         (config / "model-mappings.yaml").read_text().replace("allowed_fails: 1", "allowed_fails: 2")
