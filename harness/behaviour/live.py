@@ -67,12 +67,15 @@ async def observe_live(
     send: Callable[[Request, Mapping[str, str]], Awaitable[Exchange]],
     providers: Mapping[str, Endpoint],
     gateway: Endpoint | None = None,
+    *,
+    requests: bool = True,
 ) -> AsyncGenerator[Evidence, None]:
     """Ask the running servers, one after the other, and yield what is found.
 
     ``providers`` say where each enabled provider runs, by id: those of a stack, or the real ones
     (`endpoints_of`). One that is missing there is not asked. Each listed model is asked for one
-    token, except one that is loaded by hand and is not there.
+    token, except one that is loaded by hand and is not there; without ``requests`` nothing is
+    generated, and health is not judged.
     """
     for provider_id, provider in registry.enabled_providers().items():
         at = providers.get(provider_id)
@@ -80,7 +83,7 @@ async def observe_live(
             continue
         api, probe = at.url + provider.api_path, None
         catalogue = await _models(send, api, at.key)
-        if provider.health is not None:
+        if requests and provider.health is not None:
             asked = Request(method="GET", url=at.url + provider.health.path, headers=bearer(at.key))
             probe = await send(asked, {"purpose": "live health"})
         for model in provider.models:
@@ -98,15 +101,13 @@ async def observe_live(
 
 
 def endpoints_of(registry: Registry, secrets: Mapping[str, str]) -> dict[str, Endpoint]:
-    """Where the sources say each enabled provider runs.
+    """Where the sources say each enabled provider runs, by id.
 
-    Left out is what speaks https, which cannot be recorded. ``secrets`` hold the values of key
-    variables.
+    ``secrets`` hold the values of key variables.
     """
     return {
-        provider_id: Endpoint(url=url, key=_key(provider, secrets))
+        provider_id: Endpoint(url=registry.origin(provider_id), key=_key(provider, secrets))
         for provider_id, provider in registry.enabled_providers().items()
-        if (url := registry.origin(provider_id)).startswith("http://")
     }
 
 

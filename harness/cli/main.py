@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import harness
+from harness.cli.asking import live
 from harness.cli.checking import lint, validate
 from harness.cli.explaining import explain
 from harness.cli.generating import backup, generate, plan
@@ -17,6 +18,7 @@ _COMMANDS = (
     import_,
     validate,
     lint,
+    live,
     explain,
     plan,
     generate,

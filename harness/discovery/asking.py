@@ -99,7 +99,7 @@ async def ask(endpoint: str, client: RecordingClient, *, timeout_s: float) -> He
     The first path is asked alone: where it finds nobody, the rest is not tried.
 
     Raises:
-        WireError: ``endpoint`` is no URL this client can ask, such as https.
+        WireError: ``endpoint`` is no URL.
     """
     first = await _get(endpoint, MODELS, client, timeout_s)
     if first.exchange.end in (End.REFUSED, End.UNREACHABLE):

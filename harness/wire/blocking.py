@@ -11,11 +11,13 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from harness.wire import tls
 from harness.wire._shared import READ_BYTES, checked_timeout, ending, new_id, overdue
 from harness.wire.exchange import End, Exchange, Read, Request
 from harness.wire.http1 import Endpoint, endpoint, serialise
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
 
@@ -25,17 +27,18 @@ def exchange(
     timeout_s: float = 60.0,
     labels: Mapping[str, str] | None = None,
     id: str | None = None,  # noqa: A002 - the field of Exchange it becomes
+    trust: ssl.SSLContext | None = None,
 ) -> Exchange:
     """Send ``request`` and return the exchange, however it ended.
 
     The same contract as `harness.wire.client.RecordingClient.send`: one connection,
     ``timeout_s`` from connecting to the end of the answer, failures of the network
-    as an ``End`` with its detail.
+    as an ``End`` with its detail. ``trust`` says whose certificates are accepted.
 
     Raises:
         WireError: The request cannot be sent as asked; nothing was sent.
     """
-    tape = _Tape(endpoint(request.url), checked_timeout(timeout_s))
+    tape = _Tape(endpoint(request.url), checked_timeout(timeout_s), trust)
     end, detail = tape.record(serialise(request))
     return Exchange(
         id=id or new_id(),
@@ -54,8 +57,9 @@ def exchange(
 class _Tape:
     """One exchange while it is being recorded."""
 
-    def __init__(self, where: Endpoint, timeout_s: float) -> None:
+    def __init__(self, where: Endpoint, timeout_s: float, trust: ssl.SSLContext | None) -> None:
         self._where = where
+        self._trust = trust
         self._timeout_s = timeout_s
         self.reads: list[Read] = []
         self.started_ns = time.monotonic_ns()
@@ -67,8 +71,15 @@ class _Tape:
         try:
             address = (self._where.host, self._where.port)
             with socket.create_connection(address, self._left_s()) as sock:
-                self.connected_ns = time.monotonic_ns()
-                return self._converse(sock, payload)
+                if not self._where.tls:
+                    self.connected_ns = time.monotonic_ns()
+                    return self._converse(sock, payload)
+                trust = self._trust or tls.default_context()
+                with trust.wrap_socket(
+                    sock, server_hostname=self._where.host, suppress_ragged_eofs=False
+                ) as sealed:
+                    self.connected_ns = time.monotonic_ns()
+                    return self._converse(sealed, payload)
         except OSError as error:
             return self._ending(error)
 

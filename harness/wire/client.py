@@ -10,16 +10,18 @@ open nevertheless is recorded whole and ends as ``End.TIMEOUT``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.wire import stamps
+from harness.wire import stamps, tls
 from harness.wire._shared import READ_BYTES, checked_timeout, ending, new_id, overdue
 from harness.wire.exchange import End, Exchange, Request
 from harness.wire.http1 import WireError, endpoint, serialise
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
@@ -33,7 +35,9 @@ class RecordingClient:
     and do slow work afterwards. What it raises, `send` raises.
 
     Any number of exchanges may run at once. Where the kernel stamps arrivals its
-    stamps are taken (`harness.wire.stamps`). Needs a POSIX selector event loop.
+    stamps are taken (`harness.wire.stamps`), also under TLS (`harness.wire.tls`). ``trust``
+    says whose certificates are accepted; default: those the system trusts. Needs a POSIX
+    selector event loop.
     """
 
     def __init__(
@@ -41,9 +45,11 @@ class RecordingClient:
         *,
         timeout_s: float = 60.0,
         on_exchange: Callable[[Exchange], None] | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self._timeout_s = checked_timeout(timeout_s)
         self._on_exchange = on_exchange
+        self._trust = trust
         self._keeper: socket.socket | None = None
 
     async def __aenter__(self) -> Self:
@@ -84,7 +90,7 @@ class RecordingClient:
             )
         limit_s = self._timeout_s if timeout_s is None else checked_timeout(timeout_s)
         payload = serialise(request)
-        tape = _Tape(request, id=id or new_id(), labels=dict(labels or {}))
+        tape = _Tape(request, id=id or new_id(), labels=dict(labels or {}), trust=self._trust)
         try:
             async with asyncio.timeout(limit_s):
                 await tape.record(payload)
@@ -107,8 +113,17 @@ class RecordingClient:
 class _Tape:
     """One exchange while it is being recorded."""
 
-    def __init__(self, request: Request, *, id: str, labels: Mapping[str, str]) -> None:  # noqa: A002
+    def __init__(
+        self,
+        request: Request,
+        *,
+        id: str,  # noqa: A002 - the field of Exchange it becomes
+        labels: Mapping[str, str],
+        trust: ssl.SSLContext | None,
+    ) -> None:
         self._request = request
+        self._trust = trust
+        self._tunnel: tls.Tunnel | None = None
         self._id = id
         self._labels = labels
         self._where = endpoint(request.url)
@@ -129,10 +144,14 @@ class _Tape:
         """Connect, send, and read until the peer ends the connection."""
         try:
             sock = await self._connect()
+            self._connected_ns = time.monotonic_ns()
+            if self._where.tls:
+                tunnel = tls.Tunnel(self._trust or tls.default_context(), self._where.host)
+                await tunnel.shake_hands(self._loop, sock)
+                self._tunnel, payload = tunnel, tunnel.seal(payload)
         except OSError as error:
             self.finish(*ending(error, self._where, connected=False))
             return
-        self._connected_ns = time.monotonic_ns()
         # Read from the start: a peer may answer, and even close, before it took everything.
         self._loop.add_reader(sock, self._on_readable, sock)
         self._reading = True
@@ -143,7 +162,9 @@ class _Tape:
         except OSError as error:
             unsent = error
         broken = await self._over or unsent
-        if broken is None:
+        if broken is None and self._tunnel is not None and not self._tunnel.over:
+            self.finish(End.RESET, tls.CUT)
+        elif broken is None:
             self.finish(End.EOF, "")
         else:
             self.finish(*ending(broken, self._where, connected=True))
@@ -176,6 +197,9 @@ class _Tape:
     def _on_readable(self, sock: socket.socket) -> None:
         try:
             data, ancillary, _, _ = sock.recvmsg(READ_BYTES, stamps.ANCILLARY_BYTES)
+            if self._tunnel is not None and data:
+                self._on_sealed(self._tunnel, sock, data, ancillary)
+                return
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -184,6 +208,17 @@ class _Tape:
         if data:
             self._raw.append((time.monotonic_ns(), data, ancillary))
         else:
+            self._peer_left(sock, None)
+
+    def _on_sealed(
+        self, tunnel: tls.Tunnel, sock: socket.socket, data: bytes, ancillary: stamps.Ancillary
+    ) -> None:
+        seen_ns = time.monotonic_ns()
+        if plain := tunnel.open(data):
+            self._raw.append((seen_ns, plain, ancillary))
+        if tunnel.over:
+            with contextlib.suppress(OSError):
+                sock.send(tunnel.farewell())
             self._peer_left(sock, None)
 
     def _peer_left(self, sock: socket.socket, error: OSError | None) -> None:

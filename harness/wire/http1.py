@@ -18,7 +18,12 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _URL = re.compile(r"[!-~]+")
 _FORBIDDEN_IN_VALUE = re.compile(r"[\r\n\0]|[^\x00-\xff]")
 _OURS = frozenset({"connection", "content-length", "transfer-encoding"})
+_PORTS = {"http": 80, "https": 443}
 _BODY_EXPECTED = frozenset({"POST", "PUT", "PATCH"})
+_NO_STATUS_LINE = ("illegal status line", "illegal request line", "no response line")
+"""How h11 refuses what no status line begins: which it says depends on how the bytes were cut."""
+_NO_CHUNK_END = "malformed chunk footer"
+"""Likewise, it shows the part of the wrong bytes that came in the same read."""
 
 
 class WireError(ValueError):
@@ -33,6 +38,7 @@ class Endpoint:
     port: int
     authority: str
     target: str
+    tls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +79,7 @@ def endpoint(url: str) -> Endpoint:
     """Split ``url`` into the address to connect to and the request target.
 
     Raises:
-        WireError: The URL is malformed, not plain ``http``, or carries a password.
+        WireError: The URL is malformed, neither ``http`` nor ``https``, or carries a password.
     """
     shown = url.partition("?")[0]
     if "@" in url.partition("://")[2].partition("/")[0]:
@@ -91,15 +97,11 @@ def endpoint(url: str) -> Endpoint:
         (parts.hostname or "").encode("idna")  # what the resolver will do, later
     except ValueError as error:
         raise WireError(f"{shown!r} is not a URL: {error}.") from None
-    if parts.scheme == "https":
-        raise WireError(
-            f"{shown!r} asks for TLS, which hides the bytes this client records. "
-            "Use http, or put a TLS-terminating proxy on the loopback interface in front of it."
-        )
-    if parts.scheme != "http" or not parts.hostname or port == 0:
+    if parts.scheme not in _PORTS or not parts.hostname or port == 0:
         raise WireError(f"{shown!r} is not a URL to connect to: write http://host:port/path.")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Endpoint(parts.hostname, port or 80, parts.netloc, target)
+    tls = parts.scheme == "https"
+    return Endpoint(parts.hostname, port or _PORTS[parts.scheme], parts.netloc, target, tls)
 
 
 def serialise(request: Request) -> bytes:
@@ -153,7 +155,7 @@ def parse(exchange: Exchange) -> Response:
         if exchange.end is End.EOF:
             answer.feed(b"", exchange.ended_ns)
     except h11.RemoteProtocolError as error:
-        answer.broken = str(error)
+        answer.refuse(str(error))
     return answer.response()
 
 
@@ -165,6 +167,7 @@ class _Answer:
         self._exchange = exchange
         self._head: h11.Response | None = None
         self._head_ns: int | None = None
+        self._interim = False
         self._pieces: list[Read] = []
         self._complete = False
         self._closed = False
@@ -201,8 +204,22 @@ class _Answer:
             event = self._parser.next_event()
             if isinstance(event, h11.Response | h11.Data | h11.EndOfMessage):
                 yield event
-            elif not isinstance(event, h11.InformationalResponse):
+            elif isinstance(event, h11.InformationalResponse):
+                self._interim = True
+            else:
                 return
+
+    def refuse(self, text: str) -> None:
+        """Note what h11 says of malformed bytes, in words that no cut changes."""
+        if text.startswith(_NO_STATUS_LINE):
+            received = b"".join(read.data for read in self._exchange.reads)[:40]
+            where = (
+                "after an interim response" if self._interim else f"at the start of {received!r}"
+            )
+            text = f"no HTTP status line {where}"
+        elif text.startswith(_NO_CHUNK_END):
+            text = "no line break at the end of a chunk"
+        self.broken = text
 
     def response(self) -> Response:
         head = self._head

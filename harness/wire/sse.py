@@ -98,7 +98,8 @@ def frames(pieces: Iterable[Read], *, since_ns: int = 0) -> tuple[Frame, ...]:
     reads = [piece for piece in pieces if piece.data]
     ends = list(accumulate(len(read.data) for read in reads))
     lines = list(_lines(b"".join(read.data for read in reads)))
-    blocks = list(_blocks(lines))
+    # A block that is never terminated ends with its last line, maybe before a comment in it.
+    blocks = sorted(_blocks(lines), key=lambda block: block.last)
 
     def carrier(offset: int) -> int:
         return bisect_right(ends, offset)

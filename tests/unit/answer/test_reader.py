@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness import answer as answers
@@ -191,6 +191,8 @@ def _event(value: object) -> bytes:
 
 
 @settings(deadline=None)
+@example(raw=b"\r\n", cuts=[1], path="/x", asked=b"", end=End.EOF)
+@example(raw=b"\x16\r\n\r\n", cuts=[1], path="/x", asked=b"", end=End.EOF)
 @given(
     raw=st.tuples(heads, bodies).map(b"".join),
     cuts=st.lists(st.integers(min_value=0), max_size=6),

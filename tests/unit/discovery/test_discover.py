@@ -129,7 +129,7 @@ def test_one_dead_address_does_not_hide_the_others() -> None:
     assert set(loaded(discovered).providers) == {"vllm"}
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "127.0.0.1", "http://[::1", "http://u:p@h"])
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1:1", "127.0.0.1", "http://[::1", "http://u:p@h"])
 def test_an_address_that_cannot_be_asked_says_so(url: str) -> None:
     (server,) = found(more={"odd": url}).servers
     assert server.kind is None

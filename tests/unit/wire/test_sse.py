@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.wire import Frame, Read, frames
@@ -83,6 +83,7 @@ def test_frames_do_not_depend_on_how_the_body_was_cut(body: bytes, lengths: list
 
 
 @given(bodies, st.lists(st.integers(0, 12), max_size=30))
+@example(b"data\n:", [5])
 def test_stamps_are_those_of_reads_and_never_run_backwards(body: bytes, lengths: list[int]) -> None:
     reads = [read for read in cut(body, *lengths) if read.data]
     before = {later.at_ns: earlier.at_ns for earlier, later in pairwise(reads)}
