@@ -8,6 +8,7 @@ import harness
 from harness.cli.asking import live
 from harness.cli.checking import lint, validate
 from harness.cli.explaining import explain
+from harness.cli.forecasting import forecast_
 from harness.cli.generating import backup, generate, plan
 from harness.cli.running import report, run
 from harness.cli.starting import import_, init
@@ -26,6 +27,7 @@ _COMMANDS = (
     run,
     report,
     up,
+    forecast_,
 )
 
 
