@@ -60,9 +60,12 @@ def contract(session: nox.Session) -> None:
 
 @nox.session
 def integration(session: nox.Session) -> None:
-    """Test the rooms together, through the real LiteLLM proxy."""
+    """Test the rooms together, through the real LiteLLM proxy: -- native, full, vllm, ..."""
     install_gateway(session)
-    run(session, "pytest", "tests/integration", *session.posargs)
+    named = session.posargs and not session.posargs[0].startswith(("-", "tests"))
+    chosen, *options = session.posargs if named else ["", *session.posargs]
+    engine = [f"--engine={chosen}"] if chosen else []
+    run(session, "pytest", "tests/integration", *engine, *options)
 
 
 @nox.session
@@ -77,6 +80,12 @@ def load(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Time the hot paths with pytest-benchmark."""
     run(session, "pytest", "tests/bench", "--benchmark-only", *session.posargs)
+
+
+@nox.session
+def engines(session: nox.Session) -> None:
+    """Install real engines in the user's cache: -- NAME... | all | list (default) | remove NAME."""
+    run(session, "python", "-m", "harness.engines.installs", *session.posargs)
 
 
 @nox.session
@@ -100,10 +109,22 @@ def lock(session: nox.Session) -> None:
     session.env.update(dict.fromkeys(name for name in os.environ if name.startswith("UV_")))
     session.env["UV_CUSTOM_COMPILE_COMMAND"] = "nox -s lock"
     bare = [f"--no-emit-package={name}" for name in ("polars", "polars-runtime-32")]
+    pins = "harness/engines/installs/locks/"
     for target, *source in [
         ["requirements.lock", "--all-extras", "pyproject.toml"],
         ["nox.lock", "--group=bootstrap", "--constraints=requirements.lock"],
         ["harness/gateway/litellm.lock", "harness/gateway/litellm.in", *bare],
+        [f"{pins}build-tools.lock", f"{pins}build-tools.in"],
+        [f"{pins}valkey.lock", f"{pins}valkey.in", "--no-deps"],
+        [f"{pins}llama-cpp-source.lock", f"{pins}llama-cpp-source.in", "--no-deps"],
+        [f"{pins}llama-cpp.lock", f"{pins}llama-cpp.in", "--no-emit-package=llama-cpp-python"],
+        [f"{pins}vllm.lock", f"{pins}vllm.in", f"--override={pins}vllm-overrides.txt"],
+        [
+            f"{pins}torch.lock",
+            f"{pins}torch.in",
+            f"--constraints={pins}vllm.lock",
+            "--no-emit-package=triton",
+        ],
     ]:
         options = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-config"]
         output = f"--output-file={target}"

@@ -81,11 +81,12 @@ async def kill_matrix(stack: Stack, route: Route) -> AsyncGenerator[Cell | Recov
 
     A dead provider refuses connections and has reset those it held. After a revival
     the next cell waits until the gateway routes to that provider again, so that a
-    cooling circuit breaker of one cell cannot colour the next.
+    cooling circuit breaker of one cell cannot colour the next. Of the providers, the
+    one that starts slowest dies once and comes back once, at the end.
     """
     dead: frozenset[str] = frozenset()
     try:
-        for down in gray_subsets(route.providers):
+        for down in gray_subsets(stack.slowest_last(route.providers)):
             for provider in down - dead:
                 await stack.kill(provider)
             for provider in dead - down:
@@ -99,6 +100,10 @@ async def kill_matrix(stack: Stack, route: Route) -> AsyncGenerator[Cell | Recov
                 for number in range(ASKS)
             ]
             yield Cell(route=route, down=down, answers=tuple(answers))
+        for provider in sorted(dead):
+            await stack.revive(provider)
+            dead -= {provider}
+            yield await _recovery(stack, provider, route)
     finally:
         for provider in dead:
             await stack.revive(provider)

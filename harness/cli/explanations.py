@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.behaviour import access, balance, live, routes
+from harness.behaviour import access, balance, live, monitoring, routes
 from harness.chaos import kill_matrix
 from harness.contract import deviations
 from harness.contract.check import UnknownCheckError
 from harness.contract.check import explain as explain_check
+from harness.engines import installs, remote
+from harness.engines.models import model
+from harness.engines.scheduler import config as scheduler
 from harness.gateway import backup, files, litellm_import, ports
 from harness.gateway.litellm_lint import LITELLM_RULES
 from harness.load import latency
+from harness.load.calibrate import measuring
 from harness.registry import RULES
 from harness.session import sources
 
@@ -29,7 +33,13 @@ _TABLES = (
     routes.EXPLAINED,
     balance.EXPLAINED,
     live.EXPLAINED,
+    monitoring.EXPLAINED,
     latency.EXPLAINED,
+    measuring.EXPLAINED,
+    scheduler.EXPLAINED,
+    installs.EXPLAINED,
+    model.EXPLAINED,
+    remote.EXPLAINED,
     kill_matrix.EXPLAINED,
     deviations.EXPLAINED,
 )

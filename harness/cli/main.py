@@ -6,6 +6,7 @@ import click
 
 import harness
 from harness.cli.asking import live
+from harness.cli.calibrating import calibrate_
 from harness.cli.checking import lint, validate
 from harness.cli.explaining import explain
 from harness.cli.forecasting import forecast_
@@ -28,6 +29,7 @@ _COMMANDS = (
     report,
     up,
     forecast_,
+    calibrate_,
 )
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from harness.cli.options import config_option, json_option, show_json, stop, stop_with
 from harness.cli.progress import Progress
 from harness.contract.deviations import LedgerError
+from harness.engines.engine import EngineError
 from harness.evidence import EvidenceError
 from harness.gate import PolicyError
 from harness.gateway.swap import StoreError
@@ -23,9 +24,11 @@ from harness.report.terminal import draw
 from harness.report.write import ReportError
 from harness.session import PHASES, Options, rejudge
 from harness.session import run as run_job
+from harness.stack import TIERS
 
 if TYPE_CHECKING:
     from harness.session import Outcome
+    from harness.stack import Tier
 
 INTERRUPTED = 130
 LATEST = Path("reports") / "latest"
@@ -35,6 +38,14 @@ LATEST = Path("reports") / "latest"
 @config_option
 @json_option
 @click.option("--seed", default=1, show_default=True, help="Same seed, same tokens and order.")
+@click.option(
+    "--engines",
+    "tier",
+    type=click.Choice(TIERS),
+    default=TIERS[0],
+    show_default=True,
+    help="native: real llama-server, Valkey and Prometheus; full: the Python server and vLLM too.",
+)
 @click.option(
     "--only",
     "phases",
@@ -54,15 +65,17 @@ def run(
     config: Path,
     as_json: bool,  # noqa: FBT001 - click calls it by name
     seed: int,
+    tier: Tier,
     phases: tuple[str, ...],
     port: int | None,
     out: Path,
 ) -> None:
-    """Do the main job: start the real gateway over emulated engines, judge, report."""
+    """Do the main job: start the real gateway over emulated or real engines, judge, report."""
     options = Options(
         config=config,
         out=out,
         seed=seed,
+        tier=tier,
         phases=phases,
         port=port,
         command=shlex.join(["harness", *sys.argv[1:]]),
@@ -72,7 +85,7 @@ def run(
             outcome = asyncio.run(_until_done(options, progress))
     except RegistryError as error:
         stop_with(error.findings, as_json=as_json)
-    except (PolicyError, LedgerError) as error:
+    except (EngineError, PolicyError, LedgerError) as error:
         stop(str(error))
     except (EvidenceError, ReportError, StoreError) as error:
         stop(str(error), code=1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.contract.check import UnknownCheckError, find
-from harness.evidence.record import Evidence, Verdict
+from harness.evidence.record import Behind, Evidence, Verdict
 from harness.registry import source
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ class DeviationKind(StrEnum):
 class Deviation(BaseModel):
     """One accepted breach: a check, a subject (a glob), and the issue that explains it.
 
-    ``versions`` says in words or as a range where it was seen. After ``expires`` the
-    entry excuses nothing: look again, then renew or delete it. ``issue`` is ``owner/repo#n``
-    or a URL, and may be empty only with a note that says how it was seen.
+    ``engine`` confines it to answers whose tokens such an engine made; without it, it speaks of
+    all, and must then be seen on all. ``versions`` says in words or as a range where it was seen.
+    After ``expires`` the entry excuses nothing: look again, then renew or delete it. ``issue`` is
+    ``owner/repo#n`` or a URL, and may be empty only with a note that says how it was seen.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +50,7 @@ class Deviation(BaseModel):
     check: str
     subject: str = Field(min_length=1)
     kind: DeviationKind
+    engine: Literal["emulated", "real"] | None = None
     versions: str
     issue: str = Field(default="", pattern=r"^([\w.-]+/[\w.-]+#\d+|https://\S+)?$")
     since: date
@@ -74,9 +76,13 @@ class Entry:
     deviation: Deviation
     place: str
 
-    def covers(self, subject: str, check_id: str) -> bool:
-        """Tell whether this entry speaks of ``subject`` breaking ``check_id``."""
-        return self.deviation.check == check_id and fnmatchcase(subject, self.deviation.subject)
+    def covers(self, subject: str, check_id: str, engine: Behind) -> bool:
+        """Tell whether this entry speaks of ``subject``, on ``engine``, breaking ``check_id``."""
+        return (
+            self.deviation.check == check_id
+            and self.deviation.engine in (None, engine)
+            and fnmatchcase(subject, self.deviation.subject)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +91,10 @@ class Ledger:
 
     entries: tuple[Entry, ...] = ()
 
-    def find(self, subject: str, check_id: str) -> Deviation | None:
-        """Return the first entry that covers ``subject`` and ``check_id``."""
-        return next((e.deviation for e in self.entries if e.covers(subject, check_id)), None)
+    def find(self, subject: str, check_id: str, engine: Behind = "emulated") -> Deviation | None:
+        """Return the first entry that covers ``subject`` and ``check_id`` on such an engine."""
+        covering = (e.deviation for e in self.entries if e.covers(subject, check_id, engine))
+        return next(covering, None)
 
 
 class LedgerError(ValueError):
@@ -118,15 +125,23 @@ def load(path: Path) -> Ledger:
     return Ledger(tuple(entries))
 
 
-def apply(results: Iterable[Result], ledger: Ledger, today: date, subject: str) -> list[Result]:
-    """Hold the results of ``subject`` against the ledger.
+def apply(
+    results: Iterable[Result],
+    ledger: Ledger,
+    today: date,
+    subject: str,
+    engine: Behind = "emulated",
+) -> list[Result]:
+    """Hold the results of ``subject``, answered by such an engine, against the ledger.
 
     A failure with an entry stays a failure and carries the entry's id. A pass with
     an entry becomes a failure, unless the entry is flaky: the bug is fixed, and a
     ledger that keeps it would hide its return. An entry that has expired explains
     nothing any more.
     """
-    return [_held(result, ledger.find(subject, result.check.id), today) for result in results]
+    return [
+        _held(result, ledger.find(subject, result.check.id, engine), today) for result in results
+    ]
 
 
 def expired(ledger: Ledger, today: date) -> list[str]:
@@ -162,7 +177,7 @@ def ledger_evidence(ledger: Ledger, today: date) -> list[Evidence]:
 def to_evidence(
     subject: str,
     results: Iterable[Result],
-    engine: Literal["emulated", "real", "remote", "none"],
+    engine: Behind,
     *,
     replay: str = "",
     seed: int | None = None,

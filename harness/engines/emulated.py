@@ -38,6 +38,8 @@ class EmulatedEngine:
     """
 
     kind: Kind = "emulated"
+    start_s: float = 0.3
+    ready_s: float = 30.0
 
     def __init__(self, spec: EmulatorSpec, *, log: Path | None = None) -> None:
         """Nothing is started yet. Raises `SpecError` if there is no such dialect."""
@@ -194,6 +196,10 @@ class EmulatedEngine:
     def kill(self) -> None:
         """SIGKILL the process: a real death. The port then refuses. See `restart`."""
         self._running().kill()
+
+    async def gone(self) -> None:
+        """Return once its process has ended."""
+        await self._running().wait()
 
     async def restart(self) -> None:
         """A new process on the same port, whether the old one is dead or not."""

@@ -89,6 +89,37 @@ class Engine(Protocol):
         ...
 
 
+class LocalEngine(Engine, Protocol):
+    """An engine whose process is ours, so it can die and come back on the same port."""
+
+    start_s: float
+    """Usual start on an idle machine, in seconds: who starts slowly is killed rarely."""
+    ready_s: float
+    """Longest start that is still normal."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process that listens, while there is one."""
+        ...
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives, as far as we were told."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL it: a real death. The port refuses until `restart`."""
+        ...
+
+    async def gone(self) -> None:
+        """Return once a killed process has ended."""
+        ...
+
+    async def restart(self) -> None:
+        """A new process on the same port; see `ready`."""
+        ...
+
+
 class FaultSpec(Protocol):
     """A fault an engine can be told of; the catalogue in ``harness.faults`` has them."""
 

@@ -6,6 +6,9 @@ import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from harness.engines.scheduler import SchedulerConfig, SchedulerError
+from harness.engines.scheduler.presets import preset
+from harness.engines.scheduler.steptime import Fitted, Roofline, step_time_from_json
 from harness.engines.tokens import ENGINE_ID
 
 
@@ -58,6 +61,36 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchingSpec:
+    """An engine that batches: who computes when follows from its scheduler, not from a setting."""
+
+    scheduler: SchedulerConfig
+    step_time: Roofline | Fitted
+
+    @classmethod
+    def preset(cls, name: str) -> BatchingSpec:
+        """One of `harness.engines.scheduler.presets`. Raises SchedulerError."""
+        found = preset(name)
+        return cls(scheduler=found.scheduler, step_time=found.step_time)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return {"scheduler": self.scheduler.to_json(), "step_time": self.step_time.to_json()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> BatchingSpec:
+        """The inverse of `to_json`. Raises SpecError."""
+        _known(cls, data)
+        try:
+            return cls(
+                scheduler=SchedulerConfig.from_json(data["scheduler"]),
+                step_time=step_time_from_json(data["step_time"]),
+            )
+        except (SchedulerError, KeyError, TypeError) as error:
+            raise SpecError(f"batching: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorSpec:
     """One emulated engine: who it is, what it serves, how fast, and from which seed."""
 
@@ -73,8 +106,13 @@ class EmulatorSpec:
     created: int | None = None
     """Unix time that answers and headers carry; None: the clock. Set it for equal bytes."""
     settings: Settings = field(default_factory=Settings)
+    batching: BatchingSpec | None = None
+    """Generate in batches; then ``ttft_ms``, ``itl_ms`` and ``max_concurrency`` mean nothing."""
+    warm_up_ms: float = 0.0
+    """How long after its start it says that it is not ready yet, where its kind says so."""
 
     def __post_init__(self) -> None:
+        _require(self.warm_up_ms >= 0, "warm_up_ms", "must not be negative")
         _require(
             re.fullmatch(ENGINE_ID, self.id) is not None,
             "id",
@@ -83,18 +121,34 @@ class EmulatorSpec:
         _require(bool(self.models), "models", "an engine serves at least one model")
         ids = [model.id for model in self.models]
         _require(len(set(ids)) == len(ids), "models", f"{ids} names a model twice")
+        if self.batching is not None:
+            longest = max(model.context_length for model in self.models)
+            most = self.batching.scheduler.max_model_len
+            _require(
+                longest <= most,
+                "batching",
+                f"max_model_len {most} is less than the context of {longest} that a model is "
+                "served with: raise it, or serve less",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data, the API key included: for a pipe, never for a file."""
-        return asdict(self)
+        batching = None if self.batching is None else self.batching.to_json()
+        return {**asdict(replace(self, batching=None)), "batching": batching}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> EmulatorSpec:
         """The inverse of `to_json`. Raises SpecError."""
         _known(cls, data)
         try:
-            models = tuple(ServedModel(**model) for model in data["models"])
-            return cls(**{**data, "models": models, "settings": Settings(**data["settings"])})
+            told = {
+                **data,
+                "models": tuple(ServedModel(**model) for model in data["models"]),
+                "settings": Settings(**data["settings"]),
+            }
+            if data.get("batching") is not None:
+                told["batching"] = BatchingSpec.from_json(data["batching"])
+            return cls(**told)
         except (KeyError, TypeError) as error:
             raise SpecError(f"specification is incomplete or malformed: {error}") from error
 
@@ -104,7 +158,7 @@ def _require(holds: bool, name: str, text: str) -> None:  # noqa: FBT001 - reads
         raise SpecError(f"{name}: {text}")
 
 
-def _known(cls: type[Settings | EmulatorSpec], data: dict[str, Any]) -> None:
+def _known(cls: type[Settings | BatchingSpec | EmulatorSpec], data: dict[str, Any]) -> None:
     names = [each.name for each in fields(cls)]
     for name in data:
         _require(name in names, name, f"no such setting; there are {', '.join(names)}")

@@ -20,7 +20,7 @@ _FOREIGN = (
     *("γειά", "שלום", "سلام", "東京", "你好", "한국어", "🚀", "👩\u200d💻"),
 )
 _SYLLABLE_COUNT = len(_SYLLABLES)
-_VOCABULARY = tuple(
+VOCABULARY = tuple(
     " "
     + _SYLLABLES[n % _SYLLABLE_COUNT]
     + _SYLLABLES[(n * 17 + n // _SYLLABLE_COUNT) % _SYLLABLE_COUNT]
@@ -56,7 +56,7 @@ def draw(
     block = 0
     while len(words) < count:
         stream = hashlib.blake2b(block.to_bytes(8, "little"), key=key).digest()
-        words.extend(_VOCABULARY[byte] for byte in stream)
+        words.extend(VOCABULARY[byte] for byte in stream)
         block += 1
     del words[count:]
     return words

@@ -1,7 +1,7 @@
 """The record of what was found, and its store. Nothing else prints a verdict."""
 
 from harness.evidence.judgement import UNCLAIMED, Cause, Counts, GateReport, Reason, Row
-from harness.evidence.record import Evidence, Verdict
+from harness.evidence.record import Behind, Evidence, Verdict
 from harness.evidence.run import RUN_FILE, RunContext, read_run, write_run
 from harness.evidence.store import (
     EVIDENCE_FILE,
@@ -15,6 +15,7 @@ __all__ = [
     "EVIDENCE_FILE",
     "RUN_FILE",
     "UNCLAIMED",
+    "Behind",
     "Cause",
     "Counts",
     "Evidence",

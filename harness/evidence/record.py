@@ -8,6 +8,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Behind = Literal["emulated", "real", "remote", "mixed", "none"]
+"""What stood behind the gateway; mixed: several kinds at once."""
+
 
 class Verdict(StrEnum):
     """What a judge says. Noise is ``inconclusive``, silence is ``not-run``."""
@@ -38,7 +41,7 @@ class Evidence(BaseModel):
     n: int | None = Field(default=None, ge=0)
     interval: tuple[float, float] | None = None
     bound: float | None = Field(default=None, description="The limit asked for, in `unit`")
-    engine: Literal["emulated", "real", "remote", "none"] = Field(
+    engine: Behind = Field(
         default="none", description="What stood behind the gateway; none if no traffic was needed"
     )
     deviation: str | None = Field(

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from harness.evidence.record import Behind  # noqa: TC001  pydantic reads the annotation
 from harness.evidence.store import EvidenceError
 
 RUN_FILE = "run.json"
@@ -31,9 +32,9 @@ class RunContext(BaseModel):
     status: Literal["complete", "interrupted"] = "interrupted"
     trouble: str = Field(default="", description="What stopped an interrupted run, if known")
     seed: int
-    engine: Literal["emulated", "real", "remote", "none"] = Field(
-        description="What stood behind the gateway"
-    )
+    engine: Behind = Field(description="What stood behind the gateway")
+    tier: str = Field(default="emulated", description="Which engines were asked for")
+    engines: dict[str, Behind] = Field(default_factory=dict, description="Each one's kind, by id")
     versions: dict[str, str] = Field(default_factory=dict)
     config_hash: str = ""
 

@@ -53,6 +53,9 @@ class Requirement(Source):
     may_be_not_run: bool = Field(
         default=False, description="Whether not-run is an acceptable answer to this"
     )
+    tiers: Sequence[Text] = Field(
+        default=(), description="Tiers of engines that must give it; all of them, if empty"
+    )
 
     def matches(self, check: str, subject: str) -> bool:
         """Whether evidence of this check and subject answers the requirement."""
@@ -83,6 +86,9 @@ class Limit(Source):
 
     check: Text = Field(description="Glob on the check's id")
     subject: Text = Field(default="*", description="Glob on the subject")
+    engine: Literal["emulated", "real", "mixed"] | None = Field(
+        default=None, description="Who must have made the tokens for it to hold; else anybody"
+    )
     max: float = Field(gt=0, description="The largest acceptable value, in the unit")
     unit: Text = Field(description="Of the value, such as ms")
     phase: Literal["TTFT", "ITL", "TPOT", "E2E"] = Field(description="What is timed")
@@ -94,14 +100,29 @@ class Policy(Source):
     gates: Some[Gate] = Field(description="The rows of the verdict table")
     limits: Sequence[Limit] = Field(default=(), description="Bounds of the measurements")
 
+    def of(self, tier: str) -> Policy:
+        """What a run over this tier of engines must prove: rows left with nothing to ask go."""
+        rows = (
+            gate.model_copy(
+                update={"evidence": tuple(n for n in gate.evidence if tier in (n.tiers or (tier,)))}
+            )
+            for gate in self.gates
+        )
+        return self.model_copy(update={"gates": tuple(row for row in rows if row.evidence)})
 
-def limit(policy: Policy, check: str, subject: str) -> Limit | None:
-    """The limit that holds for a measurement: the first whose globs match, else None."""
+
+def limit(policy: Policy, check: str, subject: str, engine: str = "emulated") -> Limit | None:
+    """The limit that holds for a measurement whose tokens such an ``engine`` made.
+
+    The first that names no other engine and whose globs match, else None.
+    """
     return next(
         (
             one
             for one in policy.limits
-            if fnmatchcase(check, one.check) and fnmatchcase(subject, one.subject)
+            if one.engine in (None, engine)
+            and fnmatchcase(check, one.check)
+            and fnmatchcase(subject, one.subject)
         ),
         None,
     )
@@ -141,7 +162,11 @@ def _contradictions(policy: Policy, document: Document) -> Iterator[Finding]:
         seen.add(gate.id)
     for index, late in enumerate(policy.limits):
         for early in policy.limits[:index]:
-            if fnmatchcase(late.check, early.check) and fnmatchcase(late.subject, early.subject):
+            if (
+                early.engine in (None, late.engine)
+                and fnmatchcase(late.check, early.check)
+                and fnmatchcase(late.subject, early.subject)
+            ):
                 message = (
                     f"The limit never applies: {early.check} of {early.subject} above matches "
                     "all that it matches, and the first match holds."

@@ -46,7 +46,8 @@ class LiteLLMProxy:
     """One LiteLLM proxy on a loopback port; see `harness.gateway.base.Gateway`.
 
     ``config`` is what LiteLLM reads, written to ``directory`` at the start. ``secrets``
-    are values by environment variable: they reach the process and no file.
+    are values by environment variable: they reach the process and no file. ``workers``
+    processes share the port; each counts failures and cooldowns for itself.
     """
 
     name = "litellm"
@@ -60,6 +61,7 @@ class LiteLLMProxy:
         port: int,
         directory: Path,
         client: RecordingClient,
+        workers: int = 1,
     ) -> None:
         self.version = environment.version()
         self.endpoint = f"http://{registry.ports.host}:{port}"
@@ -68,6 +70,7 @@ class LiteLLMProxy:
         self._host, self._port = registry.ports.host, port
         # Absolute, because the proxy runs in a folder of its own.
         self._directory, self._client = directory.absolute(), client
+        self._workers = workers
         self._child: ChildProcess | None = None
 
     @property
@@ -97,7 +100,9 @@ class LiteLLMProxy:
         path = self._directory / CONFIG_FILE
         path.write_text(yaml.safe_dump(dict(self._config), sort_keys=False, allow_unicode=True))
         home = self._directory / "home"
-        home.mkdir(exist_ok=True)
+        counters = self._directory / "counters"
+        for folder in (home, counters):
+            folder.mkdir(exist_ok=True)
         self._child = ChildProcess(
             [
                 environment.location() / "bin" / "python",
@@ -109,6 +114,8 @@ class LiteLLMProxy:
                 self._host,
                 "--port",
                 str(self._port),
+                "--num_workers",
+                str(self._workers),
             ],
             name=f"LiteLLM {self.version}",
             env={
@@ -117,6 +124,8 @@ class LiteLLMProxy:
                 **settings(self._registry),
                 **self._secrets,
                 "HOME": str(home),
+                # Several workers add up their metrics in files; LiteLLM would put them in /tmp.
+                **({"PROMETHEUS_MULTIPROC_DIR": str(counters)} if self._workers > 1 else {}),
             },
             cwd=self._directory,
             log=self._directory / "litellm.log",

@@ -59,7 +59,9 @@ Remedy: look at TTFT and ITL: one of the two explains it.""",
     "latency.gateway-overhead.p50": """What the gateway adds to the first token
 
 The engine's own record of when it sent the first token, subtracted from when the client received
-it, with the request's way in counted too: what is left was spent in the gateway.
+it, with the request's way in counted too: what is left was spent in the gateway. A real engine
+keeps no such record: it is asked directly and through the gateway in turn, and the difference of
+the two times to the first token is taken, one at a time.
 
 Remedy: fewer callbacks, fewer workers sharing a core, or another transport; see the gateway's
 `x-litellm-overhead-duration-ms` for its own opinion.""",
@@ -99,18 +101,26 @@ def judge(
 
 
 def judge_overhead(
-    subject: str, samples_ms: Sequence[float], lost: int, bound: Bound, recordings: tuple[str, ...]
+    subject: str,
+    samples_ms: Sequence[float],
+    lost: int,
+    bound: Bound,
+    recordings: tuple[str, ...],
+    *,
+    paired: bool = False,
 ) -> Evidence:
     """Judge what the gateway adds to the first token: way in plus way out, in ms.
 
     Each sample is (engine received the request - client sent it) + (client received
     the first token - engine sent it), on one monotonic clock; ``lost`` counts
-    requests whose engine-side stamps were not found.
+    requests whose engine-side stamps were not found. ``paired``: an engine without a
+    ledger was asked twice, and a sample is TTFT through the gateway - TTFT directly.
     """
     check = "latency.gateway-overhead.p50"
+    how = ", paired with direct answers" if paired else ""
     return _figure(
         check,
-        "added to the first token by the gateway, median",
+        f"added to the first token by the gateway{how}, median",
         subject,
         list(samples_ms),
         0.5,

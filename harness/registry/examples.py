@@ -42,7 +42,7 @@ model-mappings.yaml:
     cors_origins: [http://localhost:3000]
     master_key: {env: GATEWAY_KEY}
     metrics: true
-    health: {path: /health, timeout_s: 2}
+    health: {path: /health/readiness, timeout_s: 2}
 
 ports.yaml:
   host: 127.0.0.1

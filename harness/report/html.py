@@ -39,6 +39,8 @@ _TIERS = {
     "emulated": "Emulated engines stood in for the model servers: every figure here is of the "
     "gateway and the way through it, none is of a model.",
     "real": "Real model servers stood behind the gateway on this machine.",
+    "mixed": "Some of the model servers were real and some emulated; each figure says what stood "
+    "behind it.",
     "remote": "Remote model servers stood behind the gateway; the network is part of every figure.",
     "none": "No traffic was driven: nothing stood behind the gateway.",
 }

@@ -203,5 +203,7 @@ def _spelt(char: str) -> str:
 
 
 def plain_engine(run: RunContext) -> str:
-    """What every figure of the run has to say about itself."""
-    return f"engine: {run.engine}"
+    """What every figure of the run has to say about itself; of several kinds, who was which."""
+    if run.engine != "mixed":
+        return f"engine: {run.engine}"
+    return "engine: mixed: " + ", ".join(f"{name} {kind}" for name, kind in run.engines.items())

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
 
 from harness.registry.patterns import patterns
 from harness.routing.narrow import narrow
-from harness.routing.route import Deployment, Refusal, Route, Rule, Tier
+from harness.routing.route import Refusal, Route, Rule, Tier
+from harness.routing.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from harness.registry import Registry
-    from harness.registry.models import Member, Model, Provider
+    from harness.registry.models import Balancer, CapabilityTarget, Member, Model, Provider
     from harness.registry.patterns import Claim
+    from harness.routing.route import Deployment
 
 
 def resolve(
@@ -37,12 +37,10 @@ def resolve(
     With ``context`` (tokens of the prompt), ``needs`` (capabilities) or ``down`` (provider ids)
     the answer is about one request: see :func:`harness.routing.narrow.narrow`.
     """
-    known = registry.derived(_answers)
-    found = known.get(name)
+    resolver = registry.derived(_Resolver)
+    found = resolver.answers.get(name)
     if found is None:
-        found = _Resolution(registry, name).decide()
-        if name in registry.derived(_candidates):  # else anybody could fill the memory
-            known[name] = found
+        found = resolver.answer(name)
     if (context is None and not needs and not down) or isinstance(found, Refusal):
         return found
     return narrow(found, context=context, needs=needs, down=down)
@@ -58,84 +56,100 @@ def listed(registry: Registry) -> tuple[str, ...]:
     return registry.derived(_listed)
 
 
-def _answers(_: Registry) -> dict[str, Route | Refusal]:
-    return {}
-
-
 def _listed(registry: Registry) -> tuple[str, ...]:
-    names = registry.derived(_candidates)
+    names = registry.derived(_Resolver).table.names
     return tuple(name for name in names if isinstance(resolve(registry, name), Route))
 
 
-def _candidates(registry: Registry) -> dict[str, None]:
-    return dict.fromkeys(
-        (
-            *registry.routes.exact,
-            *registry.routes.aliases,
-            *registry.load_balancing,
-            *patterns(registry).names,
-            *registry.capabilities,
-        )
-    )
+class _Resolver:
+    """Resolves the names of one registry, and says how when asked.
+
+    The sentences are told by resolving once more: few answers are ever explained.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self.table = Table(registry)
+        self.answers = self.table.answers
+        # What makes these fields of an answer; the same for all, or each would hold its own.
+        self.place: Any = self._place
+        self.steps: Any = self._steps
+        self.nearest: Any = self.table.nearest
+
+    def answer(self, name: str) -> Route | Refusal:
+        found = _Resolution(self, name).decide()
+        if name in self.table.names:
+            self.answers[name] = found
+        return found
+
+    def _place(self, name: str) -> str:
+        return self._told(name).place
+
+    def _steps(self, name: str) -> tuple[str, ...]:
+        return tuple(self._told(name).steps)
+
+    def _told(self, name: str) -> _Resolution:
+        resolution = _Resolution(self, name, tell=True)
+        resolution.decide()
+        return resolution
 
 
-def _occupied(registry: Registry) -> frozenset[str]:
-    """Providers that always hold some model, so that one loaded by hand takes its place."""
-    return frozenset(
-        name
-        for name, provider in registry.providers.items()
-        if any(model.residency == "always" for model in provider.models)
-    )
-
-
-def _nearest(registry: Registry, name: str) -> tuple[str, ...]:
-    return tuple(difflib.get_close_matches(name, registry.derived(_candidates)))
-
-
-@dataclass
 class _Resolution:
-    registry: Registry
-    name: str
-    steps: list[str] = field(default_factory=list)
-    declined: str = ""
+    """One name on its way through the rules."""
+
+    def __init__(self, by: _Resolver, name: str, *, tell: bool = False) -> None:
+        self.by = by
+        self.table = by.table
+        self.name = name
+        self.tell = tell
+        self.place = ""
+        self.steps: list[str] = []
 
     def decide(self) -> Route | Refusal:
-        for rule in (self._exact, self._alias, self._balanced, self._pattern, self._capability):
-            found = rule()
-            if found is not None:
-                return found
-        return self._refuse(self.declined or "no rule claims it")
+        registry, name = self.table.registry, self.name
+        if name in self.table.own:
+            return self._exact()
+        self._say("not an exact name")
+        if name in registry.routes.aliases:
+            return self._alias(registry.routes.aliases[name])
+        if name in registry.load_balancing:
+            return self._balanced(registry.load_balancing[name])
+        found = self._pattern()
+        if not isinstance(found, str):
+            return found
+        if name in registry.capabilities:
+            return self._capability(registry.capabilities[name])
+        self._say("not a capability")
+        return self._refuse(found or "no rule claims it")
 
-    def _exact(self) -> Route | Refusal | None:
-        if self.name not in self.registry.routes.exact:
-            self.steps.append("not an exact name")
-            return None
-        place = self._place("routes", "exact", self.name)
-        self.steps.append(f"exact name ({place})")
-        return self._headed(Rule.EXACT, self.name, place)
+    def _exact(self) -> Route | Refusal:
+        self._claimed_at("routes", "exact", self.name)
+        self._say("exact name ({place})")
+        return self._headed(Rule.EXACT, self.name)
 
-    def _alias(self) -> Route | Refusal | None:
-        target = self.registry.routes.aliases.get(self.name)
-        if target is None:
-            return None
-        place = self._place("routes", "aliases", self.name)
-        self.steps.append(f"alias of {target} ({place})")
-        return self._headed(Rule.ALIAS, target, place)
+    def _alias(self, target: str) -> Route | Refusal:
+        self._claimed_at("routes", "aliases", self.name)
+        self._say("alias of {0} ({place})", target)
+        return self._headed(Rule.ALIAS, target)
 
-    def _balanced(self) -> Route | Refusal | None:
-        balancer = self.registry.load_balancing.get(self.name)
-        if balancer is None:
-            return None
-        place = self._place("load_balancing", self.name)
-        self.steps.append(f"load-balanced group, {balancer.strategy} ({place})")
+    def _balanced(self, balancer: Balancer) -> Route | Refusal:
+        self._claimed_at("load_balancing", self.name)
+        self._say("load-balanced group, {0} ({place})", balancer.strategy)
         members = [member for member in balancer.members if self._enabled(member.route)]
-        levels = sorted({self.registry.level(member) for member in members})
+        shared = Counter(self.table.exact[member.route].provider for member in members)
+        levels: defaultdict[tuple[bool, int], list[Member]] = defaultdict(list)
+        for member in members:
+            levels[self.table.registry.level(member)].append(member)
         tiers = []
-        for order, level in enumerate(levels, start=1):
-            there = [member for member in members if self.registry.level(member) == level]
+        for order, level in enumerate(sorted(levels), start=1):
             deployments = tuple(
-                self._member(member, members, order if len(levels) > 1 else None)
-                for member in there
+                self.table.deployment(
+                    self.name,
+                    member.route,
+                    weight=member.weight,
+                    order=order if len(levels) > 1 else None,
+                    with_model=shared[self.table.exact[member.route].provider] > 1,
+                )
+                for member in levels[level]
             )
             why = _picked(balancer.strategy, deployments)
             if order > 1:
@@ -146,185 +160,133 @@ class _Resolution:
         tiers += [
             self._single(member.route, "member asked by name, should the picked one fail")
             for member in members
-            if len(levels) < len(members)
-            and sum(self.registry.level(member) == self.registry.level(o) for o in members) > 1
+            if len(levels[self.table.registry.level(member)]) > 1
         ]
-        return self._claimed(Rule.BALANCED, self.name, place, tiers)
+        return self._answered(Rule.BALANCED, self.name, tiers)
 
-    def _member(self, member: Member, members: list[Member], order: int | None) -> Deployment:
-        provider = self.registry.route(member.route).provider
-        twice = sum(self.registry.route(other.route).provider == provider for other in members) > 1
-        return self._deployment(
-            self.name, member.route, weight=member.weight, order=order, with_model=twice
-        )
-
-    def _pattern(self) -> Route | Refusal | None:
-        for claim in patterns(self.registry).claims(self.name):
-            place = self._claim_place(claim)
+    def _pattern(self) -> Route | Refusal | str:
+        """What the first pattern says that has the name, else why the first one declined."""
+        declined = ""
+        for claim in patterns(self.table.registry).claims(self.name):
+            field_name = "match" if claim.pattern.match is not None else "regex"
+            self._claimed_at("routes", "patterns", claim.position, field_name)
+            how = "longest matching pattern" if claim.is_open else "pattern that spells the name"
+            self._say("{0} is {1} ({place})", how, claim.pattern.text)
             if claim.pattern.provider is None:
-                return self._to_route(claim, place)
-            found = self._catalogue(claim, place)
+                return self._to_route(claim)
+            found = self._catalogue(claim)
             if isinstance(found, Route):
                 return found
-            self.declined = self.declined or found
-        if not self.declined:
-            self.steps.append("matches no pattern")
-        return None
+            declined = declined or found
+        if not declined:
+            self._say("matches no pattern")
+        return declined
 
-    def _claim_place(self, claim: Claim) -> str:
-        field_name = "match" if claim.pattern.match is not None else "regex"
-        place = self._place("routes", "patterns", claim.position, field_name)
-        how = "longest matching pattern" if claim.is_open else "pattern that spells the name"
-        self.steps.append(f"{how} is {claim.pattern.text} ({place})")
-        return place
-
-    def _to_route(self, claim: Claim, place: str) -> Route | Refusal:
+    def _to_route(self, claim: Claim) -> Route | Refusal:
         target = claim.pattern.route or ""
         if not claim.is_open:
-            self.steps.append(f"it is answered as {target}")
-            return self._headed(Rule.PATTERN, target, place)
+            self._say("it is answered as {0}", target)
+            return self._headed(Rule.PATTERN, target)
         group = f"{claim.text}*"
         if not self._enabled(target):
-            return self._claimed(Rule.PATTERN, group, place, [])
-        deployment = self._deployment(group, target)
-        self.steps.append(f"every match is answered by {target} on {deployment.provider}")
-        self.steps.append("no chain: LiteLLM looks fallbacks up by the name the client sent")
+            return self._answered(Rule.PATTERN, group, [])
+        deployment = self.table.deployment(group, target)
+        self._say("every match is answered by {0} on {1}", target, deployment.provider)
+        self._say("no chain: LiteLLM looks fallbacks up by the name the client sent")
         tier = Tier(group=group, deployments=(deployment,), why="target of the pattern")
-        return self._claimed(Rule.PATTERN, group, place, [tier])
+        return self._answered(Rule.PATTERN, group, [tier])
 
-    def _catalogue(self, claim: Claim, place: str) -> Route | str:
+    def _catalogue(self, claim: Claim) -> Route | str:
         """The model of a provider's catalogue, or why it is not there."""
-        provider_id, wanted = claim.pattern.provider or "", claim.model or ""
-        model = self.registry.catalogue(provider_id).get(wanted)
+        provider, wanted = claim.pattern.provider or "", claim.model or ""
+        model = self.table.model(provider, wanted)
         if model is None:
-            return f"{provider_id} has no model {wanted} in its catalogue"
-        if not self.registry.provider(provider_id).enabled:
-            return f"provider {provider_id} is disabled"
-        id_ = f"{self.name}@{provider_id}"
-        deployment = self._on(provider_id, model, id_=id_, group=self.name)
+            return f"{provider} has no model {wanted} in its catalogue"
+        if provider not in self.table.enabled:
+            return f"provider {provider} is disabled"
+        deployment = self.table.on(provider, model, self.name)
         tier = Tier(group=self.name, deployments=(deployment,), why="named in the catalogue")
-        return self._route(Rule.PATTERN, self.name, place, (tier,))
+        return self._route(Rule.PATTERN, self.name, (tier,))
 
-    def _capability(self) -> Route | Refusal | None:
-        targets = self.registry.capabilities.get(self.name)
-        if targets is None:
-            self.steps.append("not a capability")
-            return None
-        place = self._place("capabilities", self.name)
+    def _capability(self, targets: tuple[CapabilityTarget, ...]) -> Route | Refusal:
+        self._claimed_at("capabilities", self.name)
         ordered = sorted(targets, key=lambda target: target.priority)
-        self.steps.append(
-            f"capability ({place}): " + ", ".join(f"{t.priority} {t.route}" for t in ordered)
-        )
+        ranked = ", ".join(f"{target.priority} {target.route}" for target in ordered)
+        self._say("capability ({place}): {0}", ranked)
         tiers = [tier for target in ordered for tier in self._chain(target.route)]
-        target = tiers[0].group if tiers else ""
-        return self._claimed(Rule.CAPABILITY, target, place, tiers, head=target)
+        return self._answered(Rule.CAPABILITY, tiers[0].group if tiers else "", tiers)
 
-    def _headed(self, rule: Rule, head: str, place: str) -> Route | Refusal:
-        return self._claimed(rule, head, place, self._chain(head), head=head)
+    def _headed(self, rule: Rule, head: str) -> Route | Refusal:
+        return self._answered(rule, head, self._chain(head))
 
     def _chain(self, head: str) -> list[Tier]:
         """``head`` and what its chain tries after it, disabled providers left out."""
-        first = [self._single(head, f"{head} itself")] if self._enabled(head) else []
-        return [*first, *self._after(head, "chain")]
+        first = [self.table.own[head]] if self._enabled(head) else []
+        entry = self.table.chained.get(head)
+        if entry is None or entry.chain is None:
+            return first
+        return [*first, *self._after(head, entry.chain)]
 
-    def _after(self, head: str, kind: str) -> list[Tier]:
-        """What one kind of chain of ``head`` tries after it."""
-        route = self.registry.routes.exact.get(head)
-        chain: str | None = getattr(route, kind, None)
-        if chain is None:
-            return []
-        after = self.registry.follows(head, chain)
+    def _after(self, head: str, chain: str) -> list[Tier]:
+        """What a chain tries after ``head``."""
         return [
             self._single(name, f"fallback {number} of chain {chain}")
-            for number, name in enumerate(after, start=1)
+            for number, name in enumerate(self.table.registry.follows(head, chain), start=1)
             if self._enabled(name)
         ]
 
     def _single(self, name: str, why: str) -> Tier:
-        return Tier(group=name, deployments=(self._deployment(name, name),), why=why)
+        return Tier(group=name, deployments=self.table.own[name].deployments, why=why)
 
-    def _deployment(
-        self,
-        group: str,
-        route_name: str,
-        *,
-        weight: int = 1,
-        order: int | None = None,
-        with_model: bool = False,
-    ) -> Deployment:
-        route = self.registry.routes.exact[route_name]
-        model = self.registry.catalogue(route.provider)[route.model]
-        id_ = f"{group}@{route.provider}" + (f":{model.name}" if with_model else "")
-        return self._on(route.provider, model, id_=id_, group=group, weight=weight, order=order)
-
-    def _on(
-        self,
-        provider_id: str,
-        model: Model,
-        *,
-        id_: str,
-        group: str,
-        weight: int = 1,
-        order: int | None = None,
-    ) -> Deployment:
-        by_hand = model.residency == "manual" and provider_id in self.registry.derived(_occupied)
-        return Deployment(
-            id=id_,
-            group=group,
-            provider=provider_id,
-            model=model.name,
-            served_as=model.served_as,
-            context_length=model.context_length,
-            resident=not by_hand,
-            weight=weight,
-            order=order,
-            capabilities=model.capabilities,
-        )
-
-    def _place(self, *path: str | int) -> str:
-        return str(self.registry.position(path, key=isinstance(path[-1], str)))
-
-    def _enabled(self, route_name: str) -> bool:
-        provider_id = self.registry.routes.exact[route_name].provider
-        if self.registry.providers[provider_id].enabled:
+    def _enabled(self, name: str) -> bool:
+        if name not in self.table.disabled:
             return True
-        self.steps.append(f"{route_name} left out: provider {provider_id} is disabled")
+        provider = self.table.exact[name].provider
+        self._say("{0} left out: provider {1} is disabled", name, provider)
         return False
 
-    def _claimed(
-        self, rule: Rule, target: str, place: str, tiers: list[Tier], *, head: str = ""
-    ) -> Route | Refusal:
+    def _answered(self, rule: Rule, target: str, tiers: list[Tier]) -> Route | Refusal:
         unique = _unique(tiers)
         if not unique:
             return self._refuse("nothing enabled is left to answer it")
-        if not any(deployment.resident for deployment in unique[0].deployments):
-            self.steps.append(f"{unique[0].group} is loaded by hand: until then the next answers")
-        return self._route(rule, target, place, unique, head=head)
+        if self.tell and not any(deployment.resident for deployment in unique[0].deployments):
+            self._say("{0} is loaded by hand: until then the next answers", unique[0].group)
+        return self._route(rule, target, unique)
 
-    def _route(
-        self, rule: Rule, target: str, place: str, tiers: tuple[Tier, ...], *, head: str = ""
-    ) -> Route:
+    def _route(self, rule: Rule, target: str, tiers: tuple[Tier, ...]) -> Route:
+        head = self.table.chained.get(target)
+        long = head.context_window_chain if head else None
+        filtered = head.content_policy_chain if head else None
         return Route(
             name=self.name,
             rule=rule,
             target=target,
-            place=place,
+            place=self.by.place,
             tiers=tiers,
-            steps=tuple(self.steps),
-            on_context_window=_unique(self._after(head, "context_window_chain")),
-            on_content_policy=_unique(self._after(head, "content_policy_chain")),
+            steps=self.by.steps,
+            on_context_window=_unique(self._after(target, long)) if long else (),
+            on_content_policy=_unique(self._after(target, filtered)) if filtered else (),
         )
 
     def _refuse(self, why: str) -> Refusal:
-        self.steps.append(f"{why}: refused")
-        nearest = partial(_nearest, self.registry, self.name)
-        return Refusal(name=self.name, steps=tuple(self.steps), nearest=nearest)
+        self._say("{0}: refused", why)
+        return Refusal(name=self.name, steps=self.by.steps, nearest=self.by.nearest)
+
+    def _claimed_at(self, *path: str | int) -> None:
+        """The entry at ``path`` decides, as far as is known so far."""
+        if self.tell:
+            key = isinstance(path[-1], str)
+            self.place = str(self.table.registry.position(path, key=key))
+
+    def _say(self, text: str, *parts: str) -> None:
+        if self.tell:
+            self.steps.append(text.format(*parts, place=self.place))
 
 
 def _unique(tiers: list[Tier]) -> tuple[Tier, ...]:
     """The first tier of each level of each group."""
-    if not tiers:
-        return ()
+    if len(tiers) < 2:
+        return tuple(tiers)
     first: dict[tuple[str, int | None], Tier] = {}
     for tier in tiers:
         first.setdefault((tier.group, tier.deployments[0].order), tier)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
+    from types import MemberDescriptorType
 
 
 class Rule(StrEnum):
@@ -72,7 +73,8 @@ class Route:
 
     ``target`` is the gateway group the name stands for; it differs from ``name``
     for aliases, capabilities and patterns. ``place`` is ``file:line:column`` of the
-    entry that claimed the name, ``steps`` the decision in sentences.
+    entry that claimed the name, ``steps`` the decision in sentences; both are worked out when
+    first read.
     ``on_context_window`` and ``on_content_policy`` are tried, in place of the tiers of other
     groups, when a prompt does not fit the first group or its provider's filter refuses; empty
     where the tiers serve for that too. ``passed_over`` is what a question about one request
@@ -121,32 +123,46 @@ class Route:
         return ()
 
 
-class _Lazy:
-    """A field that is worked out when it is first read; a descriptor as dataclasses know it."""
-
-    def __get__(self, instance: object, owner: type) -> tuple[str, ...]:
-        if instance is None:
-            return ()  # what dataclasses take for the default
-        value = instance.__dict__["nearest"]
-        if callable(value):
-            value = instance.__dict__["nearest"] = tuple(value())
-        found: tuple[str, ...] = value
-        return found
-
-    def __set__(
-        self, instance: object, value: tuple[str, ...] | Callable[[], tuple[str, ...]]
-    ) -> None:
-        instance.__dict__["nearest"] = value
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """No rule claims ``name``: the gateway must answer with an error, never with a guess.
 
-    ``nearest`` are names that were perhaps meant; they are looked for when first asked for.
+    ``steps`` are the decision in sentences, ``nearest`` names that were perhaps meant; both are
+    worked out when first read.
     """
 
     name: str
     steps: tuple[str, ...]
-    nearest: _Lazy = _Lazy()
+    nearest: tuple[str, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
+
+
+class _Lazy:
+    """A field that may be given as what makes its value from the name, and then is made once.
+
+    Few routes are ever explained, so the sentences wait until they are asked for.
+    """
+
+    def __init__(self, slot: MemberDescriptorType) -> None:
+        self._slot = slot
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        value = self.held(instance)
+        if callable(value):
+            value = value(instance.name)
+            self._slot.__set__(instance, value)
+        return value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        self._slot.__set__(instance, value)
+
+    def held(self, instance: Any) -> Any:
+        """What lies there now: the value, or what will make it."""
+        return self._slot.__get__(instance)
+
+
+for _class, _fields in ((Route, ("place", "steps")), (Refusal, ("steps", "nearest"))):
+    for _field in _fields:
+        setattr(_class, _field, _Lazy(getattr(_class, _field)))

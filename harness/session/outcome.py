@@ -50,7 +50,7 @@ def rejudge(directory: Path, config: Path) -> Outcome:
     """
     context = read_run(directory)
     found = read(directory / EVIDENCE_FILE)
-    policy = load_policy(config / POLICY)
+    policy = load_policy(config / POLICY).of(context.tier)
     report = judge(found.records, policy, interrupted=context.interrupted or found.truncated)
     write_all(directory, context, found.records, report)
     return Outcome(directory=directory, run=context, report=report, evidence=list(found.records))

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from harness import answer as answers
 from harness.answer.ask import bearer
-from harness.behaviour import access, balance, routes
+from harness.behaviour import access, balance, monitoring, routes
 from harness.behaviour.live import live_phase
 from harness.chaos import kill_matrix as chaos
 from harness.contract import deviations, lane
 from harness.engines.tokens import witness
 from harness.gate import limit
 from harness.load import latency
+from harness.load.timing import timing
 from harness.process.listeners import listeners
 from harness.routing import Refusal, Route, listed, resolve
 from harness.wire import Request
@@ -38,8 +39,12 @@ LATENCY_ASKS = 40
 TAIL_ASKS = 240
 """72 samples bound a p95; 240 bound it below their five largest, so that one stall of the
 gateway, which hits all `CONCURRENCY` answers in flight, does not decide it."""
+PAIRS = 40
+"""Of a direct question and one through the gateway, where the engine keeps no ledger."""
 LATENCY_TOKENS = 8
 CONCURRENCY = 4
+FIRST_SCRAPE_S = 15
+"""Prometheus takes up its targets 5 s after its start, and each within an interval then."""
 STRANGER = "https://stranger.example"
 UNKNOWN = "no-such-model"
 REQUESTS_COUNTER = "litellm_proxy_total_requests_metric_total"
@@ -55,7 +60,7 @@ class Work:
 
     def bound(self, check: str, subject: str) -> float | None:
         """The largest acceptable value the policy states for a measurement."""
-        found = limit(self.policy, check, subject)
+        found = limit(self.policy, check, subject, self.stack.made_by(subject))
         return None if found is None else found.max
 
 
@@ -134,8 +139,9 @@ async def contract_phase(work: Work) -> AsyncGenerator[Evidence, None]:
 
     for subject, base_url, model, key in _contract_subjects(stack):
         seen = await lane.observe(send, base_url, model, key)
-        held = deviations.apply(lane.judge(seen), work.ledger, today, subject)
-        for evidence in deviations.to_evidence(subject, held, stack.kind):
+        made_by = stack.made_by(subject)
+        held = deviations.apply(lane.judge(seen), work.ledger, today, subject, made_by)
+        for evidence in deviations.to_evidence(subject, held, stack.kind_of(subject)):
             yield evidence
     for evidence in deviations.ledger_evidence(work.ledger, today):
         yield evidence
@@ -173,14 +179,47 @@ async def latency_phase(work: Work) -> AsyncGenerator[Evidence, None]:
         got = await _many(asks, partial(_stream, stack, name, "latency"))
         for evidence in latency.judge(subject, got, work.bound, tail=tail):
             yield evidence
-        samples = await stack.gateway_share(got)
+        paired = stack.made_by(subject) != "emulated"
+        if paired:
+            got, samples = await _pairs(stack, name)
+        else:
+            samples = await stack.gateway_share(got)
         yield latency.judge_overhead(
             subject,
             samples,
-            len(got) - len(samples),
+            (PAIRS if paired else len(got)) - len(samples),
             work.bound,
             tuple(answer.exchange.id for answer in got),
+            paired=paired,
         )
+
+
+async def _pairs(stack: Stack, name: str) -> tuple[list[Answer], list[float]]:
+    """Ask in turn directly and through the gateway; all answers, and TTFT differences in ms.
+
+    One at a time, so that neither waits for the other, and who goes first alternates, so that
+    a drift of the machine falls on both.
+    """
+    route = resolve(stack.registry, name)
+    assert isinstance(route, Route)  # noqa: S101 - the caller took it from the routes
+    target = route.expected()[0]
+    got: list[Answer] = []
+    samples = []
+    for number in range(PAIRS):
+        asked: dict[bool, Answer] = {}
+        for direct in (number % 2 == 0, number % 2 == 1):
+            asked[direct] = await (
+                stack.ask_engine(
+                    target.provider, target.served_as, purpose="direct", max_tokens=LATENCY_TOKENS
+                )
+                if direct
+                else _stream(stack, name, "paired")
+            )
+        got += asked.values()
+        through, alone = timing(asked[False]), timing(asked[True])
+        if through is not None and alone is not None:
+            samples.append(through.ttft_ms - alone.ttft_ms)
+    return got, samples
 
 
 async def _stream(stack: Stack, name: str, purpose: str) -> Answer:
@@ -212,6 +251,21 @@ async def fallback_phase(work: Work) -> AsyncGenerator[Evidence, None]:
                     continue
                 yield chaos.judge_answers(found)
                 yield chaos.judge_latency(found, work.bound("fallback.latency", found.subject))
+
+
+async def monitoring_phase(work: Work) -> AsyncGenerator[Evidence, None]:
+    """Whether Prometheus reads the metrics of everybody who has some; nothing without it."""
+    prometheus = work.stack.prometheus()
+    if prometheus is None:
+        return
+    wanted = {target.name for target in prometheus.targets}
+    for _ in range(FIRST_SCRAPE_S):
+        scrapes = {scrape.name: scrape for scrape in await prometheus.scrapes()}
+        if wanted <= scrapes.keys() and all(each.health == "up" for each in scrapes.values()):
+            break
+        await asyncio.sleep(1)
+    for name in sorted(wanted):
+        yield monitoring.judge_scrape(name, scrapes.get(name))
 
 
 async def _many(
@@ -259,6 +313,12 @@ PHASES = (
         run=contract_phase,
     ),
     Phase(name="live", detail="served ids, catalogue, health", owns=("live",), run=live_phase),
+    Phase(
+        name="monitoring",
+        detail="what Prometheus reads",
+        owns=("monitoring",),
+        run=monitoring_phase,
+    ),
     Phase(name="latency", detail="TTFT, ITL, E2E under load", owns=("latency",), run=latency_phase),
     Phase(name="fallback", detail="the kill matrix", owns=("fallback",), run=fallback_phase),
 )

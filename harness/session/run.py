@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import harness
 from harness.contract import deviations
 from harness.engines.engine import EngineError
+from harness.engines.real.base import RealServer
 from harness.evidence import (
     EVIDENCE_FILE,
+    Behind,
     Evidence,
     EvidenceError,
     EvidenceStore,
@@ -32,7 +34,7 @@ from harness.session.events import Event, Found, PhaseStarted, Trouble, Written
 from harness.session.outcome import POLICY, Outcome
 from harness.session.phases import PHASES, Phase, Work
 from harness.session.sources import judge_leaks, judge_sources
-from harness.stack import Stack, new_secrets
+from harness.stack import Stack, Tier, kinds_of, new_secrets, one_kind, require
 from harness.wire import RecordingClient, RecordingError, RecordingWriter
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Options:
     config: Path
     out: Path
     seed: int = 1
+    tier: Tier = "emulated"
     phases: tuple[str, ...] = ()
     port: int | None = None
     command: str = "harness run"
@@ -94,12 +97,14 @@ async def run(
     Raises:
         RegistryError: the sources do not load. PolicyError, LedgerError: nor do the
             policy or the deviations. StoreError: a replacement of the generated files was
-            interrupted and cannot be ended. Nothing has been started then.
+            interrupted and cannot be ended. EngineError: the tier is not installed.
+            Nothing has been started then.
     """
     recover(options.config)
     registry = load(options.config)
-    policy = load_policy(options.config / POLICY)
+    policy = load_policy(options.config / POLICY).of(options.tier)
     ledger = deviations.load(options.config / LEDGER)
+    require(registry, options.tier)
     job = _Job(options, registry, policy, ledger, emit, rehearsal or Rehearsal())
     return await job.run()
 
@@ -121,13 +126,16 @@ class _Job:
         self.phases = [p for p in PHASES if not options.phases or p.name in options.phases]
         self.policy = policy if not options.phases else _narrowed(policy, self.phases)
         self.secrets = new_secrets(registry)
+        kinds: dict[str, Behind] = {**kinds_of(registry, options.tier)}
         started = datetime.now(UTC)
         self.context = RunContext(
             id=f"{started:%Y%m%dT%H%M%S.%f}Z-{options.seed}",
             command=options.command,
             started=started,
             seed=options.seed,
-            engine="emulated",
+            engine=one_kind(kinds.values()),
+            tier=options.tier,
+            engines=kinds,
             versions=_versions(),
             config_hash=registry.sha256,
         )
@@ -167,33 +175,46 @@ class _Job:
                 client=client,
                 directory=self.directory / "stack",
                 seed=self.options.seed,
+                tier=self.options.tier,
                 port=self.options.port,
                 secrets=self.secrets,
                 alter=self.rehearsal.config,
             )
-            self.emit(PhaseStarted("start", "emulated engines and the real LiteLLM proxy"))
+            self.emit(PhaseStarted("start", f"{self.options.tier} engines, the real LiteLLM proxy"))
             await whole.enter_async_context(stack)
+            self._tell_versions(stack)
             await self.rehearsal.stack(stack)
             work = Work(stack=stack, policy=self.policy, ledger=self.ledger)
             for phase in self.phases:
                 self.emit(PhaseStarted(phase.name, phase.detail))
                 async with aclosing(phase.run(work)) as found:
                     async for evidence in found:
-                        self._add(evidence, phase)
+                        self._add(evidence, phase, stack.kind_of(evidence.subject))
                 _all_alive(stack)
         if not self.options.phases:
             places = {"config": self.options.config, "run": self.directory}
             self._add(judge_leaks(places, self.secrets))
 
-    def _add(self, evidence: Evidence, phase: Phase | None = None) -> None:
+    def _tell_versions(self, stack: Stack) -> None:
+        """Real servers say their version once they run."""
+        told = {name: each.version for name, each in stack.engines.items()}
+        for name, each in (stack.engines | stack.services).items():
+            if isinstance(each, RealServer):
+                told[name] = f"{each.program} {each.version.removeprefix(each.program).strip()}"
+        versions = {**self.context.versions, **told}
+        self.context = self.context.model_copy(update={"versions": versions})
+        write_run(self.directory, self.context)
+
+    def _add(self, evidence: Evidence, phase: Phase | None = None, engine: Behind = "none") -> None:
+        tier = "" if self.options.tier == "emulated" else f" --engines {self.options.tier}"
         only = f" --only {phase.name}" if phase else ""
         stamped = evidence.model_copy(
             update={
-                "engine": self.context.engine if phase else "none",
+                "engine": engine,
                 "seed": self.options.seed,
                 "versions": self.context.versions,
                 "config_hash": self.context.config_hash,
-                "replay": f"harness run --seed {self.options.seed}{only}",
+                "replay": f"harness run --seed {self.options.seed}{tier}{only}",
             }
         )
         self.store.append(stamped)

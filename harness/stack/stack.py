@@ -10,42 +10,40 @@ from typing import TYPE_CHECKING, Self
 from harness import answer as answers
 from harness.answer import ask
 from harness.engines.emulated import EmulatedEngine
-from harness.engines.spec import EmulatorSpec, ServedModel, Settings
+from harness.engines.real.prometheus import Prometheus, Target
 from harness.engines.tokens import witness
 from harness.gateway.litellm_config import compile_config, required_variables
 from harness.gateway.proxy import LiteLLMProxy
 from harness.process.ports import free_port, require_free
-from harness.routing import resident
+from harness.routing import Route, resolve
+from harness.stack.fleet import Fleet, kinds_of, one_kind, require
 from harness.stack.share import gateway_share_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Iterable
     from pathlib import Path
     from types import TracebackType
     from typing import Any
 
     from harness.answer import Answer
-    from harness.engines.engine import Kind
+    from harness.engines.engine import LocalEngine
+    from harness.engines.real.base import RealServer
+    from harness.evidence import Behind
     from harness.registry import Registry
-    from harness.routing import Route
+    from harness.stack.fleet import Tier
     from harness.wire import Exchange, RecordingClient, Request
 
-TTFT_MS = 30.0
-"""Time to first token of an emulated engine."""
-ITL_MS = 8.0
-"""Gap between two tokens of an emulated engine: 125 tokens/s a stream."""
 _POLL_S = 0.2
 
 
 class Stack:
-    """A gateway in front of one emulated engine per enabled provider.
+    """A gateway in front of one engine per enabled provider.
 
-    Enter it to start everything and wait until it answers; leave it to stop
-    everything, also on the way out of an error or Ctrl-C. ``alter`` may change the
-    gateway's configuration before the start: that is how a rehearsal plants a defect.
+    ``tier`` says which of them are real; Valkey and Prometheus run beside real ones. Enter it to
+    start everything and wait until it answers; leave it to stop everything, also on the way out
+    of an error or Ctrl-C. ``alter`` may change the gateway's configuration before the start: that
+    is how a rehearsal plants a defect.
     """
-
-    kind: Kind = "emulated"
 
     def __init__(
         self,
@@ -54,6 +52,7 @@ class Stack:
         client: RecordingClient,
         directory: Path,
         seed: int,
+        tier: Tier = "emulated",
         port: int | None = None,
         secrets: dict[str, str] | None = None,
         alter: Callable[[dict[str, Any]], None] = lambda _: None,
@@ -62,22 +61,30 @@ class Stack:
         self.client = client
         self.seed = seed
         self.secrets = new_secrets(registry) if secrets is None else secrets
-        self.engines: dict[str, EmulatedEngine] = {}
+        self.fleet = Fleet(
+            registry=registry, tier=tier, seed=seed, secrets=self.secrets, directory=directory
+        )
+        self.engines: dict[str, LocalEngine] = {}
         self.gateway: LiteLLMProxy
+        self.services: dict[str, RealServer] = {}
         self._directory, self._port, self._alter = directory, port, alter
         self._dead: set[str] = set()
         self._asked = 0
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        """Start everything.
+
+        Raises:
+            EngineError, GatewayError, ProcessError, PortTaken: a part is not installed, did not
+                start or was not ready in time; nothing is left running.
+        """
+        require(self.registry, self.fleet.tier)
         async with AsyncExitStack() as starting:
-            for provider_id in self.registry.enabled_providers():
-                engine = EmulatedEngine(
-                    self._spec(provider_id), log=self._directory / f"{provider_id}.log"
-                )
+            self.engines = await self.fleet.engines()
+            for engine in self.engines.values():
                 starting.push_async_callback(engine.stop)
-                self.engines[provider_id] = engine
-            await asyncio.gather(*(engine.start() for engine in self.engines.values()))
+            await _together(engine.start() for engine in self.engines.values())
             config = compile_config(
                 self.registry,
                 endpoints={name: engine.endpoint for name, engine in self.engines.items()},
@@ -94,7 +101,19 @@ class Stack:
                 client=self.client,
             )
             starting.push_async_callback(self.gateway.stop)
-            await self.gateway.start()
+            if self.fleet.tier != "emulated":
+                prometheus = self.fleet.prometheus(self._targets())
+                self.services = {"valkey": self.fleet.valkey(), "prometheus": prometheus}
+            for service in self.services.values():
+                starting.push_async_callback(service.stop)
+            await _together(service.start() for service in self.services.values())
+            await _together(
+                [
+                    self.gateway.start(),
+                    *(engine.ready(engine.ready_s) for engine in self.engines.values()),
+                    *(service.ready() for service in self.services.values()),
+                ]
+            )
             self._exit = starting.pop_all()
         return self
 
@@ -105,6 +124,41 @@ class Stack:
         trace: TracebackType | None,
     ) -> None:
         await self._exit.aclose()
+
+    @property
+    def kind(self) -> Behind:
+        """What stands behind the gateway."""
+        return one_kind(kinds_of(self.registry, self.fleet.tier).values())
+
+    def kind_of(self, subject: str) -> Behind:
+        """What stood behind a piece of evidence, by its subject.
+
+        An engine is named by its provider id, perhaps with a model (``vllm:coder``); a route by a
+        name a client may use, perhaps with what was dead (``coder [down: vllm]``): then all
+        of its chain stood behind it, else those that should answer.
+        """
+        behind = self._behind(subject)
+        return self.kind if behind is None else one_kind(engine.kind for engine in behind)
+
+    def made_by(self, subject: str) -> Behind:
+        """Who made the tokens: real also where only the wire in front of them is emulated."""
+        behind = self._behind(subject)
+        return one_kind(
+            "emulated" if isinstance(engine, EmulatedEngine) else "real"
+            for engine in (self.engines.values() if behind is None else behind)
+        )
+
+    def _behind(self, subject: str) -> list[LocalEngine] | None:
+        """The engines behind a subject; None: all of them."""
+        name, _, state = subject.removeprefix("gateway:").partition(" [")
+        for provider_id in (name, name.partition(":")[0]):
+            if provider_id in self.engines:
+                return [self.engines[provider_id]]
+        route = resolve(self.registry, name)
+        if not isinstance(route, Route):
+            return None
+        expected = [deployment.provider for deployment in route.expected()]
+        return [self.engines[name] for name in (route.providers if state else expected)] or None
 
     @property
     def api_base(self) -> str:
@@ -140,14 +194,31 @@ class Stack:
         return answers.read(await self.send(request, purpose=purpose, model=model))
 
     async def kill(self, provider: str) -> None:
-        """Make an engine dead: its port refuses, its open connections are reset."""
+        """Make an engine dead: its port refuses, its open connections are reset.
+
+        A real one dies by SIGKILL; an emulated one keeps its process, and its ledger with it.
+        """
         self._dead.add(provider)
-        await self.engines[provider].down()
+        engine = self.engines[provider]
+        if isinstance(engine, EmulatedEngine):
+            await engine.down()
+        else:
+            engine.kill()
+            await engine.gone()
 
     async def revive(self, provider: str) -> None:
-        """Let a killed engine answer again on the same port."""
-        await self.engines[provider].up()
+        """Let a killed engine answer again on the same port; on return it does."""
+        engine = self.engines[provider]
+        if isinstance(engine, EmulatedEngine):
+            await engine.up()
+        else:
+            await engine.restart()
+            await engine.ready(engine.ready_s)
         self._dead.discard(provider)
+
+    def slowest_last(self, providers: Iterable[str]) -> list[str]:
+        """In the order of what their start costs; equal ones as they came."""
+        return sorted(providers, key=lambda provider: self.engines[provider].start_s)
 
     async def routed_again(self, provider: str, route: Route, *, within_s: float) -> float | None:
         """Wait until the gateway uses ``provider`` in ``route`` again; seconds it took, or None."""
@@ -166,43 +237,83 @@ class Stack:
         return None
 
     async def gateway_share(self, got: list[Answer]) -> list[float]:
-        """Milliseconds the gateway added to the first token of each of these streams."""
-        entries = [entry for engine in self.engines.values() for entry in await engine.ledger()]
+        """Milliseconds the gateway added to the first token of each of these streams.
+
+        Known only where an emulated engine answered, for it keeps a ledger.
+        """
+        entries = [
+            entry
+            for engine in self.engines.values()
+            if isinstance(engine, EmulatedEngine)
+            for entry in await engine.ledger()
+        ]
         return gateway_share_ms(got, entries)
+
+    async def ask_engine(
+        self, provider: str, model: str, *, purpose: str, max_tokens: int = 8
+    ) -> Answer:
+        """Ask an engine itself for a stream, by the id it serves the model under."""
+        self._asked += 1
+        entry = self.registry.provider(provider)
+        request = ask.chat(
+            self.engines[provider].endpoint + entry.api_path,
+            model=model,
+            content=f"{purpose} {self._asked}",
+            key=self.secrets[entry.api_key.env] if entry.api_key else None,
+            stream=True,
+            max_tokens=max_tokens,
+        )
+        return answers.read(await self.send(request, purpose=purpose, model=model))
+
+    def prometheus(self) -> Prometheus | None:
+        """The server that reads everybody's metrics; None in a tier without it."""
+        found = self.services.get("prometheus")
+        return found if isinstance(found, Prometheus) else None
 
     def processes(self) -> dict[str, int]:
         """Process ids of everything that listens, by name."""
-        pids = {name: engine.pid for name, engine in self.engines.items()}
+        pids = {name: each.pid for name, each in (self.engines | self.services).items()}
         pids["gateway"] = self.gateway.pid
         return {name: pid for name, pid in pids.items() if pid is not None}
 
     def casualties(self) -> dict[str, str]:
         """What should run and does not, with the last lines it printed."""
         fallen = {
-            name: engine.log_tail()
-            for name, engine in self.engines.items()
-            if name not in self._dead and not engine.running
+            name: each.log_tail()
+            for name, each in (self.engines | self.services).items()
+            if name not in self._dead and not each.running
         }
         if not self.gateway.alive():
             fallen["gateway"] = self.gateway.log_tail()
         return fallen
 
-    def _spec(self, provider_id: str) -> EmulatorSpec:
-        """An engine that serves what a running server of this provider would hold."""
-        provider = self.registry.provider(provider_id)
-        return EmulatorSpec(
-            id=provider_id,
-            dialect=provider.type,
-            models=tuple(
-                ServedModel(id=model.served_as, context_length=model.context_length)
-                for model in provider.models
-                if resident(provider, model)
-            ),
-            api_key=self.secrets[provider.api_key.env] if provider.api_key else None,
-            seed=self.seed,
-            host=self.registry.ports.host,
-            settings=Settings(ttft_ms=TTFT_MS, itl_ms=ITL_MS),
-        )
+    def _targets(self) -> list[Target]:
+        """Everybody's metrics. LiteLLM's path needs the slash, or it only redirects."""
+        found = []
+        for name, engine in self.engines.items():
+            if engine.capabilities.metrics is not None:
+                key = self.registry.provider(name).api_key
+                found.append(
+                    Target(
+                        name=name,
+                        url=engine.endpoint + engine.capabilities.metrics,
+                        key=self.secrets[key.env] if key else None,
+                    )
+                )
+        if self.registry.gateway.metrics:
+            url = self.gateway.metrics_request().url
+            found.append(Target(name="gateway", url=url))
+        return found
+
+
+async def _together(all_: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Wait for all; the first that fails stops the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in all_:
+                group.create_task(each)
+    except* Exception as failed:  # noqa: BLE001 - raised again, only without its group
+        raise failed.exceptions[0] from None
 
 
 def new_secrets(registry: Registry) -> dict[str, str]:

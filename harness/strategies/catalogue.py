@@ -30,8 +30,9 @@ SELDOM = st.integers(0, 3).map(lambda number: number == 3)
 _CONTEXTS = (2048, 4096, 8192, 32768, 131_072)
 _LOCAL_TYPES = ("vllm", "ollama", "llama_cpp_native", "llama_cpp_python", "openai_compatible")
 _REMOTE_TYPES = ("openai", "anthropic", "openai_compatible", "vllm", "ollama")
+_PROBES = {"ollama": "/api/tags", "llama_cpp_python": "/v1/models"}
 _MANY_MODELS = ("ollama", "openai", "anthropic", "openai_compatible")
-_STATUS = st.sampled_from(("active", "optional", "disabled"))
+_STATUS = st.sampled_from(("active", "active", "optional", "disabled"))
 _RESIDENCY = st.sampled_from(("always", "on_demand", "manual"))
 _MODE = st.sampled_from(("chat",) * 8 + ("embedding", "completion"))
 
@@ -67,7 +68,11 @@ def _servers(draw: DrawFn) -> Table:
 
 
 _CATALOGUES = st.lists(_models(), min_size=1, max_size=3, unique_by=lambda model: model["name"])
-_SYSTEMS = st.lists(_servers(), min_size=1, max_size=5, unique_by=lambda server: server["port"])
+_SYSTEMS = st.sampled_from((1, 3)).flatmap(
+    lambda least: st.lists(
+        _servers(), min_size=least, max_size=5, unique_by=lambda server: server["port"]
+    )
+)
 
 
 def catalogue(draw: DrawFn) -> tuple[Table, Table, Table]:
@@ -93,13 +98,14 @@ def catalogue(draw: DrawFn) -> tuple[Table, Table, Table]:
 
 
 def _provider(key: str, server: Table, *, gpu: bool) -> Table:
+    type_ = _LOCAL_TYPES[server["type"]]
     provider: Table = (
         {"type": _REMOTE_TYPES[server["type"]], "base_url": f"https://{key}.example"}
         if server["remote"]
         else {
-            "type": _LOCAL_TYPES[server["type"]],
+            "type": type_,
             "port": key,
-            "health": {"path": "/health", "timeout_s": 2},
+            "health": {"path": _PROBES.get(type_, "/health"), "timeout_s": 2},
             "hardware": {"host": "box", "gpu": gpu},
         }
     )

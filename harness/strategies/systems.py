@@ -41,7 +41,8 @@ def systems(draw: DrawFn) -> System:
     route.
     """
     providers, services, hosts = catalogue(draw)
-    names = draw(st.lists(MODEL_NAMES, min_size=1, max_size=9, unique=True))
+    least = draw(st.sampled_from((1, 4, 7)))  # left to itself a list is most often short
+    names = draw(st.lists(MODEL_NAMES, min_size=least, max_size=9, unique=True))
     count = len(names) - draw(st.integers(0, min(3, len(names) - 1)))
     targets = [(key, model) for key, each in providers.items() for model in each["models"]]
     active = targets[: len(providers["p0"]["models"])]
@@ -54,13 +55,14 @@ def systems(draw: DrawFn) -> System:
         name: {"provider": key, "model": model["name"]} for name, (key, model) in exact.items()
     }
     chains = _chains(draw, routes, {name: exact[name][1] for name in enabled})
-    aliases, groups = _more_names(draw, names[count:], exact, hosts["box"].get("vram_gb", 0))
-    heads = {name: [target] for name, target in aliases.items()}
-    heads |= {name: [each["route"] for each in group["members"]] for name, group in groups.items()}
-    heads |= {name: [name] for name in exact}
-    answered = [name for name in heads if not set(enabled).isdisjoint(heads[name])]
-    public = [name for name in answered if heads[name][0] in enabled]
-    patterns = _patterns(draw, providers, enabled, heads.keys() - set(answered))
+    heads = [*(name for name in routes if "chain" in routes[name]), *exact]
+    aliases, groups = _more_names(draw, names[count:], exact, heads, hosts["box"].get("vram_gb", 0))
+    behind = {name: [target] for name, target in aliases.items()}
+    behind |= {name: [each["route"] for each in group["members"]] for name, group in groups.items()}
+    behind |= {name: [name] for name in exact}
+    answered = [name for name in behind if not set(enabled).isdisjoint(behind[name])]
+    public = [name for name in answered if behind[name][0] in enabled]
+    patterns = _patterns(draw, providers, enabled, behind.keys() - set(answered))
     mappings: dict[str, Any] = {
         "public_models": public[: draw(st.integers(1, len(public)))],
         "routes": _present(exact=routes, aliases=aliases, patterns=patterns),
@@ -147,9 +149,9 @@ def _grows(lengths: list[int]) -> bool:
 
 
 def _more_names(
-    draw: DrawFn, names: list[str], exact: dict[str, Target], vram_gb: float
+    draw: DrawFn, names: list[str], exact: dict[str, Target], heads: list[str], vram_gb: float
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    """Aliases and load-balanced groups.
+    """Aliases of ``heads`` and load-balanced groups.
 
     A group holds each model once and answers in one mode; its members fit on the GPU together.
     """
@@ -157,9 +159,9 @@ def _more_names(
     groups: dict[str, Any] = {}
     strategy = draw(st.sampled_from(("weighted", "weighted", "least-busy")))
     for name in names:
-        head = draw(st.sampled_from(list(exact)))
+        head = draw(st.sampled_from(heads))
         members = _members(exact, head, vram_gb)
-        if len(members) == 1 or draw(SELDOM):
+        if len(members) == 1 or draw(BOOLEANS):
             aliases[name] = head
             continue
         groups[name] = {"strategy": strategy, "members": [{"route": member} for member in members]}
@@ -190,7 +192,8 @@ def _patterns(
     """Globs and regular expressions, none of which answers a name in ``dead`` by a route."""
     catalogues = []
     routed = []
-    for prefix in draw(st.lists(PREFIXES, max_size=3, unique=True)):
+    least = draw(st.sampled_from((0, 2)))
+    for prefix in draw(st.lists(PREFIXES, min_size=least, max_size=3, unique=True)):
         if draw(BOOLEANS):
             provider = draw(st.sampled_from(list(providers)))
             catalogues.append({"match": f"{prefix}*", "provider": provider})

@@ -1,7 +1,8 @@
 """What happened on the wire, recorded once and in one shape.
 
-`RecordingClient` and `harness.wire.blocking` record, `harness.wire.recording` stores,
-`parse` and `frames` read the bytes of an exchange as HTTP/1.1 and server-sent events.
+`RecordingClient` and `harness.wire.blocking` record, `harness.wire.engine` records under load,
+`harness.wire.recording` stores, `parse` and `frames` read the bytes of an exchange as HTTP/1.1
+and server-sent events.
 """
 
 from harness.wire.client import RecordingClient

@@ -17,6 +17,8 @@ class End(StrEnum):
 
     EOF = "eof"
     """The peer closed its side in order."""
+    KEPT = "kept"
+    """It did not: the answer ended by its framing, and the connection stayed open for another."""
     RESET = "reset"
     """The peer aborted the connection (RST)."""
     REFUSED = "refused"

@@ -104,12 +104,13 @@ def endpoint(url: str) -> Endpoint:
     return Endpoint(parts.hostname, port or _PORTS[parts.scheme], parts.netloc, target, tls)
 
 
-def serialise(request: Request) -> bytes:
+def serialise(request: Request, *, keep: bool = False) -> bytes:
     """Return the bytes that put ``request`` on the wire.
 
     Adds ``Host`` unless given, ``Content-Length`` where there is a body or the method
     implies one, and ``Connection: close``: the end of the answer is then the end of
-    the connection, and a body cut short can be told from a whole one.
+    the connection, and a body cut short can be told from a whole one. With ``keep`` the
+    connection may stay open (HTTP/1.1's default) and the framing alone says where the end is.
 
     Raises:
         WireError: The URL is unusable, a header would break the framing, or a header
@@ -124,7 +125,7 @@ def serialise(request: Request) -> bytes:
     lines += [_header_line(name, value) for name, value in request.headers]
     if request.body or request.method in _BODY_EXPECTED:
         lines.append(f"Content-Length: {len(request.body)}")
-    lines += ["Connection: close", "", ""]
+    lines += ["", ""] if keep else ["Connection: close", "", ""]
     return "\r\n".join(lines).encode("latin-1") + request.body
 
 

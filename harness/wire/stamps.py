@@ -14,8 +14,12 @@ import struct
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from harness.wire.exchange import Clock, Read
+
+if TYPE_CHECKING:
+    import _socket
 
 Ancillary = Sequence[tuple[int, int, bytes]]
 """What ``recvmsg`` returns beside the bytes: (level, type, data) triples."""
@@ -36,7 +40,7 @@ _PROBES = 100
 _CLOCK_STEP_NS = 1_000_000
 
 
-def enable(sock: socket.socket) -> bool:
+def enable(sock: _socket.socket) -> bool:
     """Ask the kernel to stamp what arrives at ``sock``; False where it cannot."""
     if not _SUPPORTED:
         return False
@@ -103,24 +107,44 @@ def realtime_ns(ancillary: Ancillary) -> int | None:
 def settle(
     raw: Sequence[RawRead], *, offset_before_ns: int | None, connected_ns: int | None
 ) -> tuple[Clock, tuple[Read, ...]]:
+    """Choose one clock for a whole exchange that has just ended and stamp its reads with it."""
+    return choose(
+        [data for _, data, _ in raw],
+        seen=[seen for seen, _, _ in raw],
+        arrived=[realtime_ns(ancillary) for _, _, ancillary in raw],
+        offset_before_ns=offset_before_ns,
+        offset_after_ns=offset_ns(),
+        connected_ns=connected_ns,
+    )
+
+
+def choose(
+    pieces: Sequence[bytes],
+    *,
+    seen: Sequence[int],
+    arrived: Sequence[int | None],
+    offset_before_ns: int | None,
+    offset_after_ns: int,
+    connected_ns: int | None,
+) -> tuple[Clock, tuple[Read, ...]]:
     """Choose one clock for a whole exchange and stamp its reads with it.
 
-    The kernel's stamps are taken only where every read has one, the realtime clock
-    was not stepped since ``offset_before_ns`` was measured (None: never asked for),
-    and they rise from ``connected_ns`` without passing the moment the read returned.
-    Otherwise every stamp is the reader's own: two clocks are never mixed.
+    The kernel's stamps (``arrived``, CLOCK_REALTIME) are taken only where every read has
+    one, the realtime clock was not stepped between the two offsets (``offset_before_ns`` is
+    None where stamps were never asked for), and they rise from ``connected_ns`` without
+    passing the moment the read returned (``seen``, CLOCK_MONOTONIC). Otherwise every stamp is
+    the reader's own: two clocks are never mixed.
     """
-    user = tuple(Read(seen, data) for seen, data, _ in raw)
-    if offset_before_ns is None or connected_ns is None or not raw:
+    user = tuple(map(Read, seen, pieces))
+    if offset_before_ns is None or connected_ns is None or not pieces:
         return Clock.USER, user
-    if abs(offset_ns() - offset_before_ns) > _CLOCK_STEP_NS:
+    if abs(offset_after_ns - offset_before_ns) > _CLOCK_STEP_NS:
         return Clock.USER, user
-    arrived: list[Read] = []
+    stamped: list[Read] = []
     floor = connected_ns
-    for seen, data, ancillary in raw:
-        real = realtime_ns(ancillary)
-        if real is None or not floor <= real + offset_before_ns <= seen:
+    for moment, real, data in zip(seen, arrived, pieces, strict=True):
+        if real is None or not floor <= real + offset_before_ns <= moment:
             return Clock.USER, user
         floor = real + offset_before_ns
-        arrived.append(Read(floor, data))
-    return Clock.KERNEL, tuple(arrived)
+        stamped.append(Read(floor, data))
+    return Clock.KERNEL, tuple(stamped)

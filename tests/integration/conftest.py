@@ -1,19 +1,71 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.engines.installs import KNOWN
 from harness.gateway import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
+ORACLE = Path(__file__).with_name("router_oracle.py")
+LIMITS = {"rpm", "tpm", "max_parallel_requests", "optional_pre_call_checks"}
+INDEPENDENT = {"num_retries": 0, "disable_cooldowns": True, "max_fallbacks": 1}
+"""Without limits, retries and cooldowns no answer of the Router depends on the one before."""
+
+
+ENGINES = ("llama-cpp", "vllm", "valkey", "prometheus", "native", "full")
+SLOW = {"vllm": "vllm", "full": "full"}
+"""A minute each, so only where they are asked for: by the argument of `nox -s integration`."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine",
+        action="append",
+        default=[],
+        choices=ENGINES,
+        help="run the tests that rest on this real engine, or on this tier of them, and no others",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "engine(name): rests on a real engine or a tier of them")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --engine keep what is marked with it; without, leave out what takes minutes."""
+    asked = set(config.getoption("--engine"))
+    named = {item: {mark.args[0] for mark in item.iter_markers("engine")} for item in items}
+    for item, names in named.items():
+        if not asked and (slow := names & SLOW.keys()):
+            how = f"nox -s integration -- {SLOW[min(slow)]}"
+            item.add_marker(pytest.mark.skip(reason=f"takes a minute: {how}"))
+    if asked:
+        left = [item for item in items if not named[item] & asked]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if named[item] & asked]
+
+
+@pytest.fixture
+def program() -> Callable[[str, str], Path]:
+    """The path of a program of an installed engine; skips the test where it is not."""
+
+    def find(installation: str, name: str) -> Path:
+        if not KNOWN[installation].installed():
+            pytest.skip(f"not installed: nox -s engines -- {installation}")
+        return KNOWN[installation].program(name)
+
+    return find
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,3 +114,41 @@ def left_behind(
         return bearing(mark)
 
     return wait
+
+
+@pytest.fixture(scope="module")
+def router() -> Iterator[Callable[..., dict[str, Any]]]:
+    """Asks the real ``litellm.Router``, in its own interpreter, questions to one configuration.
+
+    Called with a configuration, the questions of ``router_oracle.py``, and settings that go
+    before those of the configuration.
+    """
+    command = [environment.location() / "bin" / "python", ORACLE]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def ask(
+            config: dict[str, Any], questions: list[dict[str, Any]], **settings: Any
+        ) -> dict[str, Any]:
+            models = [
+                {**entry, "litellm_params": _without(entry["litellm_params"], LIMITS)}
+                for entry in config["model_list"]
+            ]
+            stated = _without(config["router_settings"], LIMITS)
+            line = {
+                "model_list": models,
+                "router_settings": stated | INDEPENDENT | settings,
+                "ask": questions,
+            }
+            process.stdin.write(json.dumps(line) + "\n")
+            process.stdin.flush()
+            answer: dict[str, Any] = json.loads(process.stdout.readline())
+            return answer
+
+        yield ask
+        process.stdin.close()  # it ends with its input
+
+
+def _without(table: dict[str, Any], keys: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key not in keys}

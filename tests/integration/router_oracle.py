@@ -16,7 +16,8 @@ A line out, one answer a question and one attempt list a time::
      "inferred": ["openai"]}
 
 ``inferred`` is the provider LiteLLM guesses from each name alone, which its wildcards use. With
-``"seconds": true`` a question is answered by how long one call took to find its deployment.
+``"seconds": true`` a question is answered by how long a call took to find its deployment, and one
+that only lists those of the group.
 """
 
 from __future__ import annotations
@@ -85,23 +86,28 @@ async def ask(
     return answers
 
 
-async def clock(router: litellm.Router, question: dict[str, Any]) -> float:
-    """Seconds one call takes to find a deployment, over ``times`` calls."""
+async def clock(router: litellm.Router, question: dict[str, Any]) -> dict[str, float]:
+    """Seconds one call takes, over ``times`` calls: to find a deployment, to list a group's."""
+    times = question["times"]
     started = time.perf_counter()
-    for _ in range(question["times"]):
+    for _ in range(times):
         await router.async_get_available_deployment(
             model=question["name"], messages=MESSAGES, request_kwargs={}
         )
-    return (time.perf_counter() - started) / question["times"]
+    found = time.perf_counter()
+    for _ in range(times):
+        router.get_model_list(model_name=question["name"])
+    listed = time.perf_counter()
+    return {"find": (found - started) / times, "list": (listed - found) / times}
 
 
 async def main() -> None:
     """Answer every line until there is none."""
-    random.seed(0)  # the picks by weight: the same questions, the same answers
     upstreams = Upstreams()
     litellm.acompletion = upstreams.acompletion
     for line in sys.stdin:
         asked = json.loads(line)
+        random.seed(0)  # the picks by weight: the same questions, the same answers
         router = litellm.Router(model_list=asked["model_list"], **asked["router_settings"])
         answers = [
             await (clock(router, each) if each.get("seconds") else ask(router, upstreams, each))

@@ -1,58 +1,49 @@
 """Our resolver against the real ``litellm.Router``: the same deployments, in the same order.
 
-300 generated cases by default; ``HARNESS_DIFFERENTIAL_CASES=10000`` asks for more. A case is a
-name asked of a generated registry while some of its providers are dead. What LiteLLM does beyond
-the sources is written down below, one function a rule, and explained in docs/invariants.md.
+First every question to one small set of sources, ``showcase.yaml``: each name, while each set of
+its providers is dead, with a short prompt and with longer ones. It is so made that each defect of
+a resolver changes some answer, and each rule of LiteLLM's own decides one. Then 300 generated
+cases; ``HARNESS_DIFFERENTIAL_CASES=10000`` asks for more. A case is a name asked of a registry
+while some of its providers are dead. What LiteLLM does beyond the sources is written down below,
+one function a rule, and explained in docs/invariants.md.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import combinations, count, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from harness import strategies
-from harness.gateway import environment
 from harness.gateway.litellm_config import compile_config
 from harness.registry import examine
 from harness.registry.examples import sources
 from harness.routing import Refusal, Route, Rule, listed, resolve
 from harness.routing.narrow import narrow
-from harness.statistics import chi_square_tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from harness.registry import Registry
 
+    Ask = Callable[..., dict[str, Any]]
+    Question = tuple[str, frozenset[str], int, int]
     Resolver = Callable[[Registry, str], Route | Refusal]
 
 CASES = int(os.environ.get("HARNESS_DIFFERENTIAL_CASES", "300"))
-ORACLE = Path(__file__).with_name("router_oracle.py")
+SHOWCASE = Path(__file__).with_name("showcase.yaml")
 STATUSES = (400, 401, 404, 408, 429, 500, 503)
 TOKENS = (1, 1, 1, 3000, 6000, 20_000)
 """Between the context lengths of the generated models, so that a few more make no difference."""
 STRANGERS = ("gpt-4o", "gpt-4", "o3", "claude-3-opus", "None", "nobody")
 """Names LiteLLM knows, or makes up, though no source holds them."""
-
-MOST = max(CASES, 5000)
-"""So many are looked through for a rare kind."""
-
-PICKS = 600
-
-LIMITS = {"rpm", "tpm", "max_parallel_requests", "optional_pre_call_checks"}
-INDEPENDENT = {"num_retries": 0, "disable_cooldowns": True, "max_fallbacks": 1}
-"""Without limits, retries and cooldowns no case depends on the one before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +59,19 @@ class Case:
     error: str
     inferred: str | None
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         config = {key: self.config[key] for key in ("model_list", "router_settings")}
         routed = self.answer(resolve)
         return (
-            f"\n{self.name!r} with {self.tokens} tokens while {sorted(self.dead)} are dead"
+            f"{self!r}"
             f"\n  LiteLLM tried {self.tried}, {self.error or 'answered'}"
             f"\n  we expect one of {sorted(predictions(routed, self.dead))}"
             f"\n  by {'; '.join(routed.steps)}"
             f"\n  from {json.dumps(config)}"
         )
+
+    def __repr__(self) -> str:
+        return f"{self.name!r} with {self.tokens} tokens while {sorted(self.dead)} are dead"
 
     def answer(self, resolver: Resolver) -> Route | Refusal:
         """What a resolver of ours says."""
@@ -85,69 +79,43 @@ class Case:
         return narrow(found, context=self.tokens) if isinstance(found, Route) else found
 
 
-class Oracle:
-    """The Router in its own interpreter."""
-
-    def __init__(self) -> None:
-        python = environment.location() / "bin" / "python"
-        self._process = subprocess.Popen(
-            [python, ORACLE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def ask(
-        self, config: dict[str, Any], questions: list[dict[str, Any]], **settings: Any
-    ) -> dict[str, Any]:
-        """The answers to ``questions``; ``settings`` go before those of the configuration."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        line = {
-            "model_list": [
-                {**entry, "litellm_params": without(entry["litellm_params"], LIMITS)}
-                for entry in config["model_list"]
-            ],
-            "router_settings": without(config["router_settings"], LIMITS) | INDEPENDENT | settings,
-            "ask": questions,
-        }
-        self._process.stdin.write(json.dumps(line) + "\n")
-        self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
-
-    def close(self) -> None:
-        self._process.communicate()
-
-
-def without(table: dict[str, Any], keys: set[str]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if key not in keys}
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Iterator[Oracle]:
-    """The real Router, stopped at the end of the module."""
-    running = Oracle()
-    yield running
-    running.close()
-
-
 # What is asked
 
 
 @st.composite
-def questions(
-    draw: st.DrawFn, registry: Registry, config: dict[str, Any]
-) -> tuple[str, frozenset[str], int, int]:
+def questions(draw: st.DrawFn, registry: Registry, config: dict[str, Any]) -> Question:
     """A name, the providers that are dead, the status they fail with, the tokens of the prompt."""
+    others = strategies.names(registry) | st.sampled_from(tempting(registry, config))
+    known = st.sampled_from(listed(registry))  # they are what matters most
+    name = draw(known if draw(st.integers(0, 3)) else others)
+    found = resolve(registry, name)
+    in_turn = found.providers if isinstance(found, Route) else ()
+    first_ones = st.integers(0, len(in_turn)).map(lambda number: frozenset(in_turn[:number]))
+    down = draw(first_ones | first_ones | strategies.fault_sets(registry))
+    return name, down, draw(st.sampled_from(STATUSES)), draw(st.sampled_from(TOKENS))
+
+
+def tempting(registry: Registry, config: dict[str, Any]) -> list[str]:
+    """Names no source holds, which LiteLLM answers all the same, or may."""
     entries = config["model_list"]
-    tempting = [
+    return [
         *STRANGERS,
         *(entry["model_info"]["id"] for entry in entries),
         *(entry["litellm_params"]["model"] for entry in entries),
         *(f"openai/{name}" for name in listed(registry)),
     ]
-    known = st.sampled_from(listed(registry))  # a case each, for they are what matters most
-    name = draw(known | known | strategies.names(registry) | st.sampled_from(tempting))
-    down, status = draw(strategies.fault_sets(registry)), draw(st.sampled_from(STATUSES))
-    return name, down, status, draw(st.sampled_from(TOKENS))
+
+
+def all_questions(registry: Registry, config: dict[str, Any]) -> Iterator[Question]:
+    """Every name, with every set of providers dead, with every length of prompt."""
+    prefixes = [each.match[:-1] for each in registry.routes.patterns if each.match]
+    names = dict.fromkeys(
+        [*listed(registry), *(f"{each}zz" for each in prefixes), *tempting(registry, config)]
+    )
+    enabled = registry.enabled_providers()
+    down = [each for size in range(len(enabled) + 1) for each in combinations(enabled, size)]
+    for name, dead, tokens in product(names, down, sorted({*TOKENS})):
+        yield name, frozenset(dead), 500, tokens
 
 
 def dead_deployments(registry: Registry, config: dict[str, Any], down: frozenset[str]) -> set[str]:
@@ -162,18 +130,16 @@ def dead_deployments(registry: Registry, config: dict[str, Any], down: frozenset
     }
 
 
-@st.composite
-def cases(draw: st.DrawFn, oracle: Oracle) -> list[Case]:
-    """A few questions to one registry, answered by the Router."""
-    registry = draw(strategies.registries())
-    config = compile_config(registry)
-    asked = draw(st.lists(questions(registry, config), min_size=4, max_size=8))
+def answered(
+    ask: Ask, registry: Registry, config: dict[str, Any], asked: list[Question]
+) -> list[Case]:
+    """The questions, with what the Router did."""
     dead = [dead_deployments(registry, config, down) for _, down, _, _ in asked]
     lines = [
         {"name": name, "dead": dict.fromkeys(sorted(each), status), "tokens": tokens}
         for (name, _, status, tokens), each in zip(asked, dead, strict=True)
     ]
-    answer = oracle.ask(config, lines)
+    answer = ask(config, lines)
     return [
         Case(
             registry=registry,
@@ -181,14 +147,32 @@ def cases(draw: st.DrawFn, oracle: Oracle) -> list[Case]:
             name=line["name"],
             dead=frozenset(each),
             tokens=line["tokens"],
-            tried=tuple(answered[0]["tried"]),
-            error=answered[0]["error"],
+            tried=tuple(once["tried"]),
+            error=once["error"],
             inferred=inferred,
         )
-        for line, each, answered, inferred in zip(
+        for line, each, (once,), inferred in zip(
             lines, dead, answer["answers"], answer["inferred"], strict=True
         )
     ]
+
+
+@st.composite
+def cases(draw: st.DrawFn, ask: Ask) -> list[Case]:
+    """A few questions to one registry, answered by the Router."""
+    registry = draw(strategies.registries())
+    config = compile_config(registry)
+    asked = draw(st.lists(questions(registry, config), min_size=4, max_size=8))
+    return answered(ask, registry, config, asked)
+
+
+@pytest.fixture(scope="module")
+def showcase(router: Ask) -> list[Case]:
+    """Every question to the showcase."""
+    registry, findings = examine(sources(SHOWCASE.read_text()))
+    assert registry is not None, findings
+    config = compile_config(registry)
+    return answered(router, registry, config, list(all_questions(registry, config)))
 
 
 # What is expected
@@ -282,34 +266,34 @@ def fallbacks_of_a_name_with_and_without_provider(case: Case) -> set[tuple[str, 
         lists = {name: after for each in settings_.get(kind, []) for name, after in each.items()}
         lender = next((name for name in (bare, prefixed) if name in lists), None)
         if case.name not in lists and lender is not None:
-            rest = [groups[name] for name in lists[lender] if name in groups]
+            # What has been tried is not tried again.
+            after = [name for name in lists[lender] if name in groups and name != case.name]
+            rest = [groups[name] for name in after]
             orders |= {until_alive([*head, *rest], case.dead) for head in heads}
     return orders
 
 
-def emptied_level_asks_the_first_one_left(case: Case) -> set[tuple[str, ...]]:
-    """L5: a level of which no member takes the prompt is replaced by the lowest that has one."""
+def emptied_first_level_asks_the_next_one_twice(case: Case) -> set[tuple[str, ...]]:
+    """L5: if no member of the first level takes the prompt, the lowest that has one is asked twice.
+
+    Once in place of the first level, and again when its own turn comes.
+    """
     found = resolve(case.registry, case.name)
     if isinstance(found, Refusal) or len(found.own) == 1:
         return set()
-    levels = [
+    tiers = [
         [each.id for each in tier.deployments if each.context_length >= case.tokens]
-        for tier in found.own
+        for tier in found.tiers
     ]
-    lowest = next(filter(None, levels), None)
-    if lowest is None:
+    if tiers[0] or not any(tiers[: len(found.own)]):
         return set()
-    rest = [
-        [each.id for each in tier.deployments]
-        for tier in found.tiers[len(found.own) :]
-        if tier.deployments[0].context_length >= case.tokens
-    ]
-    return paths([lowest, *(level or lowest for level in levels[1:]), *rest], case.dead)
+    left = [tier for tier in tiers if tier]
+    return paths([left[0], *left], case.dead)
 
 
 BEYOND_THE_SOURCES = (
     deployment_ids_are_names,
-    emptied_level_asks_the_first_one_left,
+    emptied_first_level_asks_the_next_one_twice,
     upstream_names_are_names,
     guessed_provider_is_prefixed,
     fallbacks_of_a_name_with_and_without_provider,
@@ -318,7 +302,14 @@ BEYOND_THE_SOURCES = (
 # The comparison
 
 
-def collect(oracle: Oracle, wanted: int) -> Iterator[Case]:
+def refuse_disagreement(compared: list[Case]) -> None:
+    """Fail with the first case in which the two differ."""
+    wrong = [case for case in compared if not agrees(case)]
+    if wrong:
+        pytest.fail(f"The Router and the resolver disagree:\n{wrong[0]}", pytrace=False)
+
+
+def collect(ask: Ask, wanted: int) -> Iterator[Case]:
     """Distinct cases, at least as many as wanted, the same ones every time.
 
     A disagreement is shrunk by hypothesis and raised here.
@@ -335,12 +326,10 @@ def collect(oracle: Oracle, wanted: int) -> Iterator[Case]:
             phases=[Phase.generate, Phase.shrink],
             suppress_health_check=[HealthCheck.too_slow],
         )
-        @given(cases(oracle))
-        def compare(answered: list[Case]) -> None:
-            found.extend(answered)  # noqa: B023  called before the loop goes on
-            wrong = [case for case in answered if not agrees(case)]
-            if wrong:
-                pytest.fail(f"The Router and the resolver disagree:{wrong[0]!r}", pytrace=False)
+        @given(cases(ask))
+        def compare(drawn: list[Case]) -> None:
+            found.extend(drawn)  # noqa: B023  called before the loop goes on
+            refuse_disagreement(drawn)
 
         compare()
         for case in found:
@@ -352,49 +341,28 @@ def collect(oracle: Oracle, wanted: int) -> Iterator[Case]:
             return
 
 
-class Supply:
-    """Cases as they are needed: those of this run first, more where a rare kind is looked for."""
-
-    def __init__(self, oracle: Oracle) -> None:
-        self._coming = collect(oracle, MOST)
-        self._taken: list[Case] = []
-
-    def take(self, wanted: int) -> list[Case]:
-        """The first cases, that many or a few more."""
-        while len(self._taken) < wanted:
-            self._taken.append(next(self._coming))
-        return self._taken
-
-    def holds(self, wanted: Callable[[Case], bool]) -> bool:
-        """Whether some case is as wanted, among all that can be had."""
-        if any(wanted(case) for case in self._taken):
-            return True
-        for case in self._coming:
-            self._taken.append(case)
-            if wanted(case):
-                return True
-        return False
-
-
 @pytest.fixture(scope="module")
-def supply(oracle: Oracle) -> Supply:
-    """Cases, each of which has been compared."""
-    return Supply(oracle)
+def generated(router: Ask) -> list[Case]:
+    """Generated cases, each of which has been compared."""
+    return list(collect(router, CASES))
 
 
-def test_the_router_tries_what_we_predict_in_the_order_we_predict(supply: Supply) -> None:
-    assert len(supply.take(CASES)) >= CASES
+def test_the_router_tries_what_we_predict_in_the_order_we_predict(generated: list[Case]) -> None:
+    assert len(generated) >= CASES
 
 
-def test_every_kind_of_route_is_among_the_cases(supply: Supply) -> None:
-    collected = supply.take(CASES)
-    kinds = Counter(
+def test_every_answer_to_the_showcase_is_the_predicted_one(showcase: list[Case]) -> None:
+    refuse_disagreement(showcase)
+
+
+def test_every_kind_of_route_is_in_the_showcase(showcase: list[Case]) -> None:
+    kinds = {
         found.rule.value if isinstance(found, Route) else "refused"
-        for case in collected
+        for case in showcase
         for found in [resolve(case.registry, case.name)]
-    )
-    assert set(kinds) == {*(rule.value for rule in Rule), "refused"}
-    assert any(len(case.tried) > 2 for case in collected), "no fallback of a fallback was seen"
+    }
+    assert kinds == {*(rule.value for rule in Rule), "refused"}
+    assert any(len(case.tried) > 2 for case in showcase), "no fallback of a fallback was seen"
 
 
 # The comparison can fail: each of these resolvers has one defect.
@@ -479,102 +447,17 @@ DEFECTS: list[Callable[[Registry, str], Route | Refusal]] = [
 
 @pytest.mark.parametrize("defective", DEFECTS)
 def test_a_defective_resolver_is_caught(
-    supply: Supply, defective: Callable[[Registry, str], Route | Refusal]
+    showcase: list[Case], defective: Callable[[Registry, str], Route | Refusal]
 ) -> None:
-    assert supply.holds(lambda case: not agrees(case, defective))
+    assert any(not agrees(case, defective) for case in showcase)
 
 
 @pytest.mark.parametrize("rule", BEYOND_THE_SOURCES)
 def test_what_litellm_does_beyond_the_sources_is_still_so(
-    supply: Supply, rule: Callable[[Case], set[tuple[str, ...]]]
+    showcase: list[Case], rule: Callable[[Case], set[tuple[str, ...]]]
 ) -> None:
     """A rule no case needs is a rule LiteLLM has dropped: then it goes from the list."""
-    assert supply.holds(
-        lambda case: (
-            case.tried in rule(case)
-            and case.tried not in predictions(case.answer(resolve), case.dead)
-        )
+    assert any(
+        case.tried in rule(case) and case.tried not in predictions(case.answer(resolve), case.dead)
+        for case in showcase
     )
-
-
-# Weights, and the depth of fallbacks
-
-
-def weighted_group(weights: tuple[int, ...]) -> Registry:
-    """A group of as many providers as weights, the first of which has a chain of its own."""
-    example: dict[str, Any] = {
-        "providers.yaml": {"providers": {}},
-        "model-mappings.yaml": {
-            "public_models": ["group"],
-            "routes": {"exact": {}},
-            "load_balancing": {"group": {"strategy": "weighted", "members": []}},
-        },
-        "ports.yaml": {"services": {}},
-    }
-    for number, weight in enumerate(weights):
-        name = f"p{number}"
-        example["ports.yaml"]["services"][name] = {
-            "port": 9000 + number,
-            "protocol": "http",
-            "owner": name,
-        }
-        example["providers.yaml"]["providers"][name] = {
-            "type": "ollama",
-            "port": name,
-            "status": "active",
-            "health": {"path": "/", "timeout_s": 2},
-            "models": [
-                {
-                    "name": "m",
-                    "served_as": "m",
-                    "context_length": 4096,
-                    "capabilities": ["chat"],
-                    "mode": "chat",
-                    "residency": "always",
-                }
-            ],
-        }
-        mappings = example["model-mappings.yaml"]
-        mappings["routes"]["exact"][f"m{number}"] = {"provider": name, "model": "m"}
-        member = {"route": f"m{number}", "weight": weight}
-        mappings["load_balancing"]["group"]["members"].append(member)
-    registry, findings = examine(sources(yaml.safe_dump(example)))
-    assert registry is not None, findings
-    return registry
-
-
-def tail(counts: Counter[str], weights: dict[str, int]) -> float:
-    """The chance of counts at least this uneven, were the weights in force (Pearson)."""
-    total, share = sum(counts.values()), sum(weights.values())
-    statistic = sum(
-        (counts[name] - total * weight / share) ** 2 / (total * weight / share)
-        for name, weight in weights.items()
-    )
-    return chi_square_tail(statistic, len(weights) - 1)
-
-
-@pytest.mark.parametrize("weights", [(1, 1), (9, 1), (1, 2, 3), (5, 1, 1, 3)])
-def test_members_share_requests_by_weight(oracle: Oracle, weights: tuple[int, ...]) -> None:
-    registry = weighted_group(weights)
-    route = resolve(registry, "group")
-    assert isinstance(route, Route)
-    stated = {each.id: each.weight for each in route.tiers[0].deployments}
-    question = {"name": "group", "times": PICKS}
-    (picks,) = oracle.ask(compile_config(registry), [question])["answers"]
-    counts = Counter(pick["by"] for pick in picks)
-    assert set(counts) == set(stated)
-    assert tail(counts, stated) > 1e-4
-    others = dict(zip(stated, (*weights[1:], weights[0] + 1), strict=True))
-    assert tail(counts, others) < 1e-6, "so few picks cannot tell weights apart"
-
-
-def test_without_a_depth_limit_the_fallbacks_of_a_fallback_are_tried_too(oracle: Oracle) -> None:
-    """Why ``max_fallbacks`` is 1: it bounds the depth, and a chain of the sources is flat."""
-    registry = weighted_group((1, 1, 1, 1))
-    config = compile_config(registry)
-    config["router_settings"]["fallbacks"] = [{"m0": ["m1", "m2"]}, {"m1": ["m3"]}]
-    question = {"name": "m0", "dead": dict.fromkeys(("m0@p0", "m1@p1", "m3@p3"), 500)}
-    (flat,) = oracle.ask(config, [question])["answers"]
-    (deep,) = oracle.ask(config, [question], max_fallbacks=5)["answers"]
-    assert flat[0]["tried"] == ["m0@p0", "m1@p1", "m2@p2"]
-    assert deep[0]["tried"] == ["m0@p0", "m1@p1", "m3@p3", "m2@p2"]

@@ -47,11 +47,21 @@ PAIRS = {
         "router.retry_policy.TimeoutErrorRetries",
         None,
     ),
+    "zero": (
+        "router_settings: {timeout: 0, cooldown_time: 0}",
+        "[router.timeout, router.cooldown_time]",
+        [6000, 5],
+    ),
     "in silence": ("router_settings: {num_retries: three}", "router.num_retries", "three"),
     "cache": (
         "litellm_settings: {cache: true, cache_params: {type: local, cache_key_pattern: x}}",
         "[type(litellm.cache.cache).__name__, hasattr(litellm.cache, 'cache_key_pattern')]",
         ["InMemoryCache", False],
+    ),
+    "twice": (
+        "router_settings: {num_retries: 4}\nlitellm_settings: {num_retries: 9}",
+        "[router.num_retries, litellm.num_retries]",
+        [4, 9],
     ),
 }
 """By name: a part of a file, what is asked after loading it, and the answer. One process loads
@@ -118,6 +128,8 @@ def test_a_live_key_changes_something_and_a_dead_one_does_not(
         ("root cache", "GW200"),
         ("cache off", "GW270"),
         ("policy slip", "GW209"),
+        ("twice", "GW245"),
+        ("zero", "GW218"),
         ("in silence", "GW212"),
         ("cache", "GW208"),
     ],

@@ -14,10 +14,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "nox.lock", "harness/gateway/litellm.lock")
+LOCKS = (
+    "requirements.lock",
+    "nox.lock",
+    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("harness/**/*.lock")),
+)
 SESSIONS = {
     *("gate", "tests", "unit", "contract", "integration"),
-    *("load", "bench", "lint", "types", "lock"),
+    *("engines", "load", "bench", "lint", "types", "lock"),
 }
 MACHINE_PATH = re.compile(r"(?<![\w.~])/(?:home/(?!somebody\b)|root/|work/|Users/)\w")
 PINNED = re.compile(r"^([\w.-]+)==([^\s;\\]+)", re.MULTILINE)

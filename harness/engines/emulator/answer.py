@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.engines.emulator.asking import Ask
     from harness.engines.ledger import Ending
 
 Part = Literal["role", "token", "finish", "usage", "done", "error", "body"]
@@ -42,6 +43,8 @@ class Answer:
     """Status line and headers leave before the first frame is due."""
     silent: bool = False
     """Nothing is ever sent."""
+    closes: bool = False
+    """The server closes the connection after it, as it announces in a header."""
     ending: Ending = "whole"
     faults: list[str] = field(default_factory=list)
 
@@ -55,12 +58,25 @@ class Answer:
         return len(self.frames)
 
 
+@dataclass(frozen=True, slots=True)
+class Called:
+    """The tool that an answer calls; its arguments are the tokens of the choice."""
+
+    id: str
+    name: str
+
+
 @dataclass(slots=True)
 class Choice:
     """One of the answers to a request: its tokens and why they end."""
 
     tokens: list[str]
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "tool_calls"]
+    stop: str | None = None
+    """The stop text that ended it."""
+    cut: bool = False
+    """The last token lost its end to a stop text."""
+    called: Called | None = None
 
     @property
     def text(self) -> str:
@@ -72,21 +88,41 @@ class Choice:
 class Reply:
     """What was generated, before a dialect gives it a shape."""
 
-    surface: str
+    ask: Ask
     id: str
     created: int
     model: str
     choices: Sequence[Choice]
     prompt_tokens: int
-    stream: bool
-    include_usage: bool
     ttft_ms: float
     itl_ms: float
+    number: int = 0
+    """Of the request, from 1."""
     usage: bool = True
     """Count tokens for the client."""
     finish: bool = True
     """Tell the client why the answer ended."""
     delay_ns: int = 0
+
+    @property
+    def surface(self) -> str:
+        """The door it leaves through, see `asking.Surface`."""
+        return self.ask.surface
+
+    @property
+    def stream(self) -> bool:
+        """Whether it is streamed."""
+        return self.ask.stream
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether the stream ends with a count."""
+        return self.ask.include_usage
+
+    @property
+    def last_token(self) -> int:
+        """Number of the last token of the longest choice, at least 0."""
+        return max(0, max((len(each.tokens) for each in self.choices), default=0) - 1)
 
     @property
     def completion_tokens(self) -> int:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.engines import tokens
-from harness.engines.emulator.answer import Choice, Reply
+from harness.engines.emulator.answer import Called, Choice, Reply
+from harness.engines.emulator.instances import instance
+from harness.engines.emulator.vocabulary import json_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.engines.spec import EmulatorSpec, Settings
 
-Surface = Literal["chat", "completion", "native_chat", "native_completion"]
-"""Which door of the server was used; chat ones take messages, completion ones a prompt."""
+Surface = Literal["chat", "completion", "native_chat", "native_completion", "messages", "responses"]
+"""Which door of the server was used; ``messages`` is Anthropic's, native ones the server's own."""
 
 ErrorKind = Literal[
     "malformed",
@@ -44,6 +46,14 @@ class ApiError(Exception):
         super().__init__(kind)
 
 
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call, and the schema of its arguments."""
+
+    name: str
+    parameters: Any
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """A well-formed request for text."""
@@ -57,6 +67,20 @@ class Ask:
     choices: int = 1
     stop: tuple[str, ...] = ()
     seed: int = 0
+    prompts: tuple[Any, ...] = ()
+    """Several prompts in one request; each gets its choices."""
+    echo: bool = False
+    """The answer begins with the prompt."""
+    logprobs: int | None = None
+    """Alternatives wanted for each token; None: no log probabilities."""
+    schema: Any = None
+    """The answer is an instance of this JSON schema."""
+    call: Tool | None = None
+    """The answer is a call of this tool."""
+    priority: int = 0
+    """Lower goes first, where the server's policy is by priority (vLLM)."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What only this dialect knows of."""
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
@@ -66,7 +90,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ApiError("malformed", reason=str(error)) from error
     if not isinstance(value, dict):
-        raise ApiError("malformed", reason="the body is not a JSON object")
+        raise ApiError("malformed", reason="the body is not a JSON object", value=value)
     return value
 
 
@@ -144,53 +168,63 @@ def read_prompt(body: dict[str, Any]) -> Any:
 
 def generate(ask: Ask, spec: EmulatorSpec, settings: Settings, number: int, created: int) -> Reply:
     """The reply to ``ask``; ``number`` makes its id differ from any other of this engine."""
-    count = ask.max_tokens or settings.default_max_tokens
     digest = hashlib.blake2b(f"{spec.seed} {spec.id} {number}".encode(), digest_size=16)
-    prompt = tokens.canonical(ask.prompt)
     choices = [
-        _cut(
-            tokens.draw(
-                count,
-                seed=spec.seed,
-                engine=spec.id,
-                model=ask.model,
-                prompt=prompt,
-                choice=choice,
-                sample=ask.seed,
-            ),
-            ask.stop,
-            "stop" if ask.max_tokens is None else "length",
-        )
+        _choose(ask, spec, settings, tokens.canonical(prompt), choice, digest.hexdigest())
+        for prompt in ask.prompts or (ask.prompt,)
         for choice in range(ask.choices)
     ]
     return Reply(
-        surface=ask.surface,
+        ask=ask,
         id=digest.hexdigest(),
         created=created,
         model=ask.model,
         choices=choices,
-        prompt_tokens=tokens.count_words(ask.prompt),
-        stream=ask.stream,
-        include_usage=ask.include_usage,
+        prompt_tokens=sum(tokens.count_words(each) for each in ask.prompts or (ask.prompt,)),
         ttft_ms=settings.ttft_ms,
         itl_ms=settings.itl_ms,
+        number=number,
     )
+
+
+def _choose(
+    ask: Ask, spec: EmulatorSpec, settings: Settings, prompt: str, choice: int, reply_id: str
+) -> Choice:
+    if ask.call is not None or ask.schema is not None:
+        wanted = ask.schema if ask.call is None else ask.call.parameters
+        made = instance(wanted, f"{spec.seed} {prompt} {choice} {ask.seed}")
+        words = json_pieces(json.dumps(made, ensure_ascii=False))
+        kept = words[: ask.max_tokens]
+        called = None if ask.call is None else Called(f"{reply_id}{choice:02x}", ask.call.name)
+        ended: Literal["stop", "tool_calls"] = "tool_calls" if called else "stop"
+        return Choice(kept, ended if len(kept) == len(words) else "length", called=called)
+    drawn = tokens.draw(
+        ask.max_tokens or settings.default_max_tokens,
+        seed=spec.seed,
+        engine=spec.id,
+        model=ask.model,
+        prompt=prompt,
+        choice=choice,
+        sample=ask.seed,
+    )
+    return _cut(drawn, ask.stop, "stop" if ask.max_tokens is None else "length")
 
 
 def _cut(words: list[str], stops: tuple[str, ...], finish: Literal["stop", "length"]) -> Choice:
     """End before the first stop text, inside a token if need be (OpenAI: ``stop`` is excluded)."""
     text = "".join(words)
-    found = [at for at in (text.find(stop) for stop in stops) if at >= 0]
+    found = [(at, stop) for stop in stops if (at := text.find(stop)) >= 0]
     if not found:
         return Choice(words, finish)
+    left, stop = min(found)
     kept: list[str] = []
-    left = min(found)
     for word in words:
         if left <= 0:
             break
         kept.append(word[:left])
+        cut = len(word) > left
         left -= len(word)
-    return Choice(kept, "stop")
+    return Choice(kept, "stop", stop, cut=bool(kept) and cut)
 
 
 def _describe(value: Any) -> str:

@@ -57,6 +57,9 @@ async def serve() -> int:
     except (ValueError, OSError) as error:
         await say({"error": str(error)})
         return 2
+    if emulator.batch is not None:
+        sys.stderr.write(f"INFO {emulator.batch.config.capacity_line}\n")
+        sys.stderr.flush()
     gc.collect()
     gc.disable()  # a full collection amid a thousand streams makes tokens tens of ms late
     await say({"port": port, "pid": os.getpid(), "started_ns": started_ns})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.engines.emulator.books import Books
     from harness.engines.spec import Settings
 
 NS_PER_MS = 1_000_000
@@ -17,12 +19,11 @@ NS_PER_MS = 1_000_000
 class Pacing(Protocol):
     """Decides when token ``token`` of an answer that began at ``started_ns`` is due.
 
-    Asked once for each frame, when the frame before it has left: a model of batching or of a
-    full cache may answer from the load of that moment.
+    Asked when the frame before it has left.
     """
 
-    def due_ns(self, started_ns: int, token: int) -> int:
-        """The due time on the monotonic clock."""
+    def due_ns(self, started_ns: int, token: int) -> int | None:
+        """The due time on the monotonic clock; None: `Play.resume` is called when it is known."""
         ...
 
 
@@ -51,13 +52,38 @@ class Turns:
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
-        self.running = 0
+        self.books: Books | None = None
+        """What is counted about answers, if anybody counts."""
+        self.ready_ns = 0
+        """Monotonic time from which the server says that it is ready."""
+        self.sleep_level: int | None = None
+        """Asleep, and how deeply (vLLM); see `sleep`."""
+        self._running = 0
         self._queue: deque[Callable[[], None]] = deque()
+
+    @property
+    def loading(self) -> bool:
+        """The server has just been started and is not ready yet."""
+        return monotonic_ns() < self.ready_ns
+
+    @property
+    def running(self) -> int:
+        """Answers that are generated."""
+        return self._running
 
     @property
     def waiting(self) -> int:
         """Answers whose turn has not come."""
         return len(self._queue)
+
+    def sleep(self, level: int) -> None:
+        """Begin no answer until `wake`; those that are under way are finished."""
+        self.sleep_level = level
+
+    def wake(self) -> None:
+        """Go on with who waits."""
+        self.sleep_level = None
+        self.admit()
 
     def enter(self, begin: Callable[[], None]) -> None:
         """Call ``begin`` when there is a place, at once if there is one now."""
@@ -66,8 +92,12 @@ class Turns:
 
     def admit(self) -> None:
         """Begin as many as there is place for; also after ``limit`` was changed."""
-        while self._queue and (self.limit is None or self.running < self.limit):
-            self.running += 1
+        while (
+            self._queue
+            and self.sleep_level is None
+            and (self.limit is None or self._running < self.limit)
+        ):
+            self._running += 1
             self._queue.popleft()()
 
     def leave(self, begin: Callable[[], None]) -> None:
@@ -75,5 +105,5 @@ class Turns:
         if begin in self._queue:
             self._queue.remove(begin)
             return
-        self.running -= 1
+        self._running -= 1
         self.admit()

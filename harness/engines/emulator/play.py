@@ -83,6 +83,7 @@ class Play:
         "_tokens",
         "cancelled",
         "stalled",
+        "timed",
     )
 
     def __init__(self, answer: Answer, head: bytes, sink: Sink, *, chunked: bool) -> None:
@@ -103,25 +104,44 @@ class Play:
         self.cancelled = False
         self.stalled = False
         """Waits for the sink, not for the clock."""
+        self.timed = False
+        """Waits for the clock: somebody was told when to call `step`."""
 
-    def begin(self, pacing: Pacing) -> int:
+    def begin(self, pacing: Pacing) -> int | None:
         """Start the clock of this answer; return when its first frame is due."""
         self._pacing = pacing
         self._started_ns = monotonic_ns()
         return self._next_ns()
 
-    def _next_ns(self) -> int:
-        """When the frame at ``_index`` is due; what follows the last frame is due at once."""
-        if self._index >= len(self._tokens) or self._pacing is None:
-            return 0
+    def _next_ns(self) -> int | None:
+        """When the frame at ``_index`` is due, a hold that begins with it included."""
         if self._holds:
             self._held_ns += self._holds.get(self._index, 0)
-        return self._pacing.due_ns(self._started_ns, self._tokens[self._index]) + self._held_ns
+        return self._due_ns()
+
+    def _due_ns(self) -> int | None:
+        """None: nobody knows yet. What follows the last frame is due at once."""
+        if self._index >= len(self._tokens) or self._pacing is None:
+            return 0
+        due = self._pacing.due_ns(self._started_ns, self._tokens[self._index])
+        return None if due is None else due + self._held_ns
+
+    def resume(self) -> int | None:
+        """Its pacing knows more than before: send what is due by now, and return as `step` does."""
+        if self.timed or self.cancelled:
+            return None
+        due = self._due_ns()
+        if due is None:
+            return None
+        if due > monotonic_ns():
+            self.timed = True
+            return due
+        return self.step()
 
     def step(self) -> int | None:
         """Send what is due; return when to be called again, None if never or not by the clock."""
         sink, chunks = self._sink, self._chunks
-        self.stalled = False
+        self.stalled = self.timed = False
         while not self.cancelled:
             if sink.blocked:
                 self.stalled = True
@@ -132,6 +152,9 @@ class Play:
             sink.write(chunks[self._index])
             self._index += 1
             due = self._next_ns()
+            if due is None:
+                return None
             if due > monotonic_ns():
+                self.timed = True
                 return due
         return None

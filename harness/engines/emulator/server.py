@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from harness.engines.emulator import dialects, http
 from harness.engines.emulator.asking import ApiError, Ask, generate
+from harness.engines.emulator.batching import Batch
+from harness.engines.emulator.books import Books, Served
 from harness.engines.emulator.connection import Connection, Record
 from harness.engines.emulator.misbehaviour import Faults
 from harness.engines.emulator.pacing import FixedPacing, Turns
 from harness.engines.emulator.play import Metronome, Play
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from harness.engines.emulator.answer import Answer
+    from harness.engines.emulator.answer import Answer, Reply
     from harness.engines.emulator.http import BadRequestError, Request
     from harness.engines.spec import EmulatorSpec
 
@@ -39,7 +39,15 @@ class Emulator:
         self.metronome = Metronome(self.loop)
         self.spec, self.settings = spec, spec.settings
         self.port = spec.port
-        self.turns = Turns(spec.settings.max_concurrency)
+        self.books = Books(max(model.context_length for model in spec.models))
+        self.batch = (
+            None
+            if spec.batching is None
+            else Batch(spec.batching, self.books, self.loop, self.metronome)
+        )
+        self.turns = self.batch or Turns(spec.settings.max_concurrency)
+        self.turns.books = self.books
+        self.turns.ready_ns = monotonic_ns() + int(spec.warm_up_ms * 1e6)
         self.dialect = dialects.load(spec.dialect)(spec, self.now, self.turns)
         self.faults = Faults()
         self.records: list[Record] = []
@@ -127,8 +135,9 @@ class Emulator:
             model=body.get("model") if isinstance(body.get("model"), str) else None,
         )
         connection.open_record(record, keep_alive=request.keep_alive)
+        reply: Reply | None = None
         try:
-            answer = self._decide(request)
+            answer, reply = self._decide(request)
         except ApiError as error:
             answer = self.dialect.refuse(error, request.path)
         except Exception:  # noqa: BLE001 - a mistake of ours must not end the process
@@ -137,14 +146,14 @@ class Emulator:
                 "told", status=500, reason="The emulator made a mistake: see its log"
             )
             answer = self.dialect.refuse(mistake, request.path)
-        self._send(connection, record, answer, request.chunks)
+        self._send(connection, record, answer, reply, chunks=request.chunks)
 
     def refuse(self, connection: Connection, error: BadRequestError) -> None:
         """See `connection.Host`."""
         record = self._record(connection, method="", target="", request_id=None, model=None)
         connection.open_record(record, keep_alive=False)
         refused = ApiError("told", status=error.status, reason=str(error))
-        self._send(connection, record, self.dialect.refuse(refused, ""), chunks=True)
+        self._send(connection, record, self.dialect.refuse(refused, ""), None, chunks=True)
 
     def recorded(self, record: Record) -> None:
         """See `connection.Host`."""
@@ -168,11 +177,12 @@ class Emulator:
             **facts,
         )
 
-    def _decide(self, request: Request) -> Answer:
-        """What to send, faults included. Raises ApiError."""
+    def _decide(self, request: Request) -> tuple[Answer, Reply | None]:
+        """What to send, faults included, and what was generated for it. Raises ApiError."""
         routed = self.dialect.route(request)
         if not isinstance(routed, Ask):
-            return routed
+            return routed, None
+        reply: Reply | None = None
         struck = self.faults.strike(routed)
         answer = next(
             (made for _, each in struck if (made := each.instead(self.dialect, request.path))), None
@@ -185,42 +195,93 @@ class Emulator:
             for _, each in struck:
                 each.bend_answer(answer, self.dialect)
         answer.faults = [name for name, _ in struck]
-        return answer
+        return answer, reply
 
-    def _send(self, connection: Connection, record: Record, answer: Answer, chunks: bool) -> None:  # noqa: FBT001
+    def _send(
+        self,
+        connection: Connection,
+        record: Record,
+        answer: Answer,
+        reply: Reply | None,
+        *,
+        chunks: bool,
+    ) -> None:
         record.facts.update(faults=answer.faults, stream=answer.stream)
         if answer.silent:
             return
         record.facts["status"] = answer.status
         connection.ending = answer.ending
         chunked = answer.stream and chunks
-        head = http.head(answer.status, self._headers(answer, chunked=chunked))
+        date = http.date(self.now())
+        head = http.head(answer.status, self.dialect.headers(answer, date, chunked=chunked))
         play = Play(answer, head, connection, chunked=chunked)
-        if answer.stream and not chunked:
+        if answer.closes or (answer.stream and not chunked):
             connection.close_when_done()
         if not answer.paced:
             connection.play(play)
             play.step()
             return
-        pacing = FixedPacing.of(self.settings)
-
-        def begin() -> None:
+        if self.batch is not None and reply is not None:
             if answer.early_head:
                 connection.write(head)
-            self.metronome.at(play.begin(pacing), play)
+            self._generate_in_batch(self.batch, connection, reply, play)
+        else:
+            early = head if answer.early_head else b""
+            self._generate_by_clock(connection, record, reply, play, early)
 
-        connection.play(play, lambda: self.turns.leave(begin))
+    def _generate_in_batch(
+        self, batch: Batch, connection: Connection, reply: Reply, play: Play
+    ) -> None:
+        generation = batch.generate(reply, play)
+        connection.play(play, lambda: batch.forget(generation))
+
+    def _generate_by_clock(
+        self,
+        connection: Connection,
+        record: Record,
+        reply: Reply | None,
+        play: Play,
+        early: bytes,
+    ) -> None:
+        pacing = FixedPacing.of(self.settings)
+        begun_ns: list[int] = []
+
+        def begin() -> None:
+            begun_ns.append(monotonic_ns())
+            if early:
+                connection.write(early)
+            self.metronome.at(play.begin(pacing) or 0, play)
+
+        def over() -> None:
+            if reply is not None:
+                self._count(record, reply, begun_ns, pacing)
+            self.turns.leave(begin)
+
+        connection.play(play, over)
         self.turns.enter(begin)
 
-    def _headers(self, answer: Answer, *, chunked: bool) -> Iterable[tuple[str, str]]:
-        yield "date", http.date(self.now())
-        if self.dialect.server:
-            yield "server", self.dialect.server
-        if not answer.stream:
-            yield "content-length", str(len(answer.frames[0].data))
-        yield from answer.headers
-        if chunked:
-            yield "transfer-encoding", "chunked"
+    def _count(
+        self, record: Record, reply: Reply, begun_ns: list[int], pacing: FixedPacing
+    ) -> None:
+        """Enter an answer that followed the clock: its times are those it was told to keep."""
+        whole = record.facts["ending"] == "whole"
+        begun = (begun_ns[0] if begun_ns else record.facts["ended_ns"]) / 1e9
+        tokens = reply.completion_tokens
+        self.books.enter(
+            Served(
+                prompt_tokens=reply.prompt_tokens,
+                tokens=tokens,
+                finish=reply.choices[0].finish if whole else "abort",
+                arrived_s=record.facts["received_ns"] / 1e9,
+                scheduled_s=begun,
+                first_s=begun + pacing.ttft_ns / 1e9 if begun_ns else None,
+                last_s=record.facts["ended_ns"] / 1e9,
+                max_tokens=reply.ask.max_tokens,
+                choices=reply.ask.choices,
+            )
+        )
+        if whole and tokens > 1:
+            self.books.itl.observe(pacing.itl_ns / 1e9, tokens - 1)
 
     # Asked by the harness.
 
@@ -254,6 +315,7 @@ class Emulator:
             "running": self.turns.running,
             "waiting": self.turns.waiting,
             "faults": self.faults.names,
+            "batching": None if self.batch is None else self.batch.stats(),
         }
 
 

@@ -6,7 +6,8 @@ HTTP. Standard library only: the emulator's process imports it.
 """
 
 from harness.engines.scheduler.config import Policy, SchedulerConfig, SchedulerError
-from harness.engines.scheduler.scheduler import Scheduler, StepPlan
+from harness.engines.scheduler.plan import StepPlan
+from harness.engines.scheduler.scheduler import Scheduler
 from harness.engines.scheduler.sequence import Sequence, chain_keys
 
 __all__ = [

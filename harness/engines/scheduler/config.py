@@ -8,6 +8,48 @@ from typing import Any, Literal
 Policy = Literal["fcfs", "priority"]
 
 
+EXPLAINED = {
+    "scheduler.config": """A limit of the scheduler is out of range
+
+The names and their meaning are vLLM's; some limits bound one another, as a step must have a token
+for every running sequence.
+
+Remedy: change the field that is named.""",
+    "scheduler.pool-too-small": """The KV cache cannot hold one longest request
+
+A sequence that fills the whole cache and still grows could never end: everybody else has been
+preempted already. vLLM refuses to start for the same reason.
+
+Remedy: more blocks (memory), or a smaller max_model_len.""",
+    "scheduler.too-long": """A prompt leaves no room for an answer
+
+Prompt and answer together may have max_model_len tokens.
+
+Remedy: shorten the prompt, or raise max_model_len.""",
+    "scheduler.sequence": """A sequence without tokens
+
+A prompt has at least one token, and an answer too.
+
+Remedy: look at the lengths of the workload.""",
+    "scheduler.no-memory": """The model leaves no memory for a KV cache
+
+Weights and activations fill the share of the memory that the engine may use.
+
+Remedy: raise the utilisation, take a smaller model or one with fewer bits, or a larger card.""",
+    "scheduler.step-time": """A step time that cannot be read
+
+It is written by `harness calibrate`, or by hand with a kind of `roofline` or `fitted`.
+
+Remedy: calibrate again, or complete the fields that are named.""",
+    "scheduler.preset": """There is no such preset
+
+Presets are engines whose card and model are written down with their sources.
+
+Remedy: take one of those named, or a file written by `harness calibrate`.""",
+}
+"""What ``harness explain`` says of each error."""
+
+
 class SchedulerError(ValueError):
     """A configuration that cannot serve, or a sequence that can never be computed.
 

@@ -148,7 +148,15 @@ def cpu_tiny() -> Preset:
             max_num_batched_tokens=2048,
             async_scheduling=True,
         ),
-        Fitted(constant_s=0.003, prefill_token_s=8e-6, decode_s=1.8e-4, front_s=0.004),
+        Fitted(
+            constant_s=0.0011,
+            prefill_token_s=1.0e-4,
+            decode_s=2.2e-4,
+            context_token_s=7e-9,
+            front_s=0.0025,
+            front_delay_s=0.0051,
+            front_token_s=1.4e-4,
+        ),
         "vLLM on one CPU thread, a model of 0.3 million parameters",
     )
 

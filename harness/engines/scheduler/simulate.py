@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from harness.engines.scheduler.sequence import Sequence
 from harness.engines.scheduler.stepper import Stepper
+from harness.engines.scheduler.steptime import Fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -92,6 +94,27 @@ class _Job(Sequence):
         self.longest_gap_s = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The server in front of an engine: one thread, which takes what comes in its order.
+
+    A request costs it ``request_s``, and reaches the engine ``delay_s`` later; a token costs it
+    ``token_s`` before the client has it. vLLM's API server is one such process; with a small
+    model it, and not the engine, is what limits throughput.
+    """
+
+    request_s: float = 0.0
+    delay_s: float = 0.0
+    token_s: float = 0.0
+
+    @classmethod
+    def of(cls, step_time: StepTime) -> Front:
+        """The one that was fitted together with ``step_time``, or one that costs nothing."""
+        if isinstance(step_time, Fitted):
+            return cls(step_time.front_s, step_time.front_delay_s, step_time.front_token_s)
+        return cls()
+
+
 def simulate(
     arrivals: Iterable[Arrival],
     config: SchedulerConfig,
@@ -99,18 +122,22 @@ def simulate(
     *,
     replicas: int = 1,
     balancing: Balancing = "least-busy",
-    front_s: float = 0.0,
+    front_s: float | None = None,
     after: Callable[[Outcome], Arrival | None] | None = None,
 ) -> Simulation:
     """Play ``arrivals`` against ``replicas`` equal engines until all are answered.
 
-    A request goes to the replica with the fewest unfinished ones, or to each in turn; it is queued
-    there ``front_s`` after it came. ``after`` is called with every outcome and may give the
-    request that follows from it, never before the outcome's end: so closed loops are made.
+    A request goes to the replica with the fewest unfinished ones, or to each in turn. The server
+    in front of each takes its time as fitted together with ``step_time``; ``front_s`` says
+    otherwise for requests. ``after`` is called with every outcome and may give the request that
+    follows from it, never before the outcome's end: so closed loops are made.
 
     Raises SchedulerError: a request that can never be served.
     """
-    return _Fleet(config, step_time, replicas, balancing, front_s, after).play(arrivals)
+    front = Front.of(step_time)
+    if front_s is not None:
+        front = replace(front, request_s=front_s)
+    return _Fleet(config, step_time, front, replicas, balancing, after).play(arrivals)
 
 
 class _Fleet:
@@ -118,17 +145,21 @@ class _Fleet:
         self,
         config: SchedulerConfig,
         step_time: StepTime,
+        front: Front,
         replicas: int,
         balancing: Balancing,
-        front_s: float,
         after: Callable[[Outcome], Arrival | None] | None,
     ) -> None:
         self._steppers = [Stepper(config, step_time) for _ in range(replicas)]
+        self._front = front
+        self._front_free_s = [0.0] * replicas
         self._unfinished = [0] * replicas
-        self._balancing, self._front_s, self._after = balancing, front_s, after
+        self._balancing, self._after = balancing, after
         self._ends: list[tuple[float, int]] = []
         """When each replica that computes ends its step."""
-        self._pending: list[tuple[float, int, Arrival]] = []
+        self._coming: list[tuple[float, int, Arrival]] = []
+        self._passed: list[tuple[float, int, int, Arrival]] = []
+        """Requests on their way from the front to the engine of a replica."""
         self._since_s = [0.0] * replicas
         self._came = 0
         self._simulation = Simulation()
@@ -136,26 +167,38 @@ class _Fleet:
     def play(self, arrivals: Iterable[Arrival]) -> Simulation:
         for arrival in arrivals:
             self._expect(arrival)
-        pending, ends = self._pending, self._ends
-        while pending or ends:
-            if pending and (not ends or pending[0][0] <= ends[0][0]):
-                at_s, _, arrival = heapq.heappop(pending)
-                self._take(at_s, arrival)
+        coming, passed, ends = self._coming, self._passed, self._ends
+        never = math.inf
+        while coming or passed or ends:
+            comes_s = coming[0][0] if coming else never
+            passes_s = passed[0][0] if passed else never
+            ends_s = ends[0][0] if ends else never
+            if comes_s <= passes_s and comes_s <= ends_s:
+                _, came, arrival = heapq.heappop(coming)
+                self._receive(came, arrival)
+            elif passes_s <= ends_s:
+                at_s, _, number, arrival = heapq.heappop(passed)
+                self._queue_up(number, at_s, arrival)
             else:
                 self._end_step(heapq.heappop(ends)[1])
         return self._sum()
 
     def _expect(self, arrival: Arrival) -> None:
         self._came += 1
-        heapq.heappush(self._pending, (arrival.at_s + self._front_s, self._came, arrival))
+        heapq.heappush(self._coming, (arrival.at_s, self._came, arrival))
 
-    def _take(self, at_s: float, arrival: Arrival) -> None:
+    def _receive(self, came: int, arrival: Arrival) -> None:
         if self._balancing == "round-robin":
             number = self._simulation.taken % len(self._steppers)
         else:
             number = self._unfinished.index(min(self._unfinished))
         self._simulation.taken += 1
         self._unfinished[number] += 1
+        at_s = max(arrival.at_s, self._front_free_s[number]) + self._front.request_s
+        self._front_free_s[number] = at_s
+        heapq.heappush(self._passed, (at_s + self._front.delay_s, came, number, arrival))
+
+    def _queue_up(self, number: int, at_s: float, arrival: Arrival) -> None:
         stepper = self._steppers[number]
         self._pass_time(number, at_s)
         stepper.scheduler.add(_Job(arrival))
@@ -177,14 +220,19 @@ class _Fleet:
         self._simulation.most_kv_usage = max(self._simulation.most_kv_usage, usage)
         end_s, plan = stepper.end()
         self._pass_time(number, end_s)
+        token_s = self._front.token_s
+        at_s = max(end_s, self._front_free_s[number]) if token_s else end_s
         for sequence in plan.sampled:
             job: _Job = sequence  # type: ignore[assignment]  # only jobs are added
-            gap_s = end_s - job.last_at_s
+            at_s += token_s
+            gap_s = at_s - job.last_at_s
             if job.last_at_s < 0:
-                job.first_at_s = end_s
+                job.first_at_s = at_s
             elif gap_s > job.longest_gap_s:
                 job.longest_gap_s = gap_s
-            job.last_at_s = end_s
+            job.last_at_s = at_s
+        if token_s:
+            self._front_free_s[number] = at_s
         for sequence in plan.last:
             self._note(number, sequence)  # type: ignore[arg-type]  # only jobs are added
         self._begin(number, end_s)
@@ -208,7 +256,7 @@ class _Fleet:
             longest_gap_s=job.longest_gap_s,
         )
         self._simulation.outcomes.append(outcome)
-        self._simulation.ended_at_s = job.last_at_s
+        self._simulation.ended_at_s = max(self._simulation.ended_at_s, job.last_at_s)
         if self._after is not None:
             following = self._after(outcome)
             if following is not None:

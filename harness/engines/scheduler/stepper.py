@@ -9,7 +9,7 @@ from harness.engines.scheduler.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from harness.engines.scheduler.config import SchedulerConfig
-    from harness.engines.scheduler.scheduler import StepPlan
+    from harness.engines.scheduler.plan import StepPlan
     from harness.engines.scheduler.steptime import StepTime
 
 

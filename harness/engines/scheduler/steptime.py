@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.engines.scheduler.config import SchedulerError
 
 if TYPE_CHECKING:
-    from harness.engines.scheduler.scheduler import StepPlan
+    from harness.engines.scheduler.plan import StepPlan
 
 
 class StepTime(Protocol):
@@ -151,7 +151,11 @@ class Fitted:
     decode_s: float = 0.0
     context_token_s: float = 0.0
     front_s: float = 0.0
-    """Time a request spends outside the engine before it is queued: HTTP, template, tokenizer."""
+    """What a request costs the server in front of the engine: HTTP, template, tokenizer."""
+    front_delay_s: float = 0.0
+    """What a request waits on its way to the engine besides: one process handing it to another."""
+    front_token_s: float = 0.0
+    """What a token costs it on its way out: detokenizer, JSON, the write."""
 
     def seconds(self, plan: StepPlan) -> float:
         """See `StepTime`."""

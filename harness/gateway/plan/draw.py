@@ -34,7 +34,7 @@ def summary(plan: Plan) -> str:
         if change.kind is not Kind.SETTING_CHANGED:
             kinds.setdefault(change.subject, set()).add(change.kind)
     gone = {name for name, found in kinds.items() if Kind.NAME_REMOVED in found}
-    come = {name for name, found in kinds.items() if Kind.NAME_ADDED in found} - gone
+    come = {name for name, found in kinds.items() if Kind.NAME_ADDED in found}
     changed = set(kinds) - gone - come
     breaking = {change.subject for change in plan.breaking} & changed
     parts = []

@@ -12,7 +12,7 @@ from harness.registry.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.registry.models import Provider
+    from harness.registry.models import Model, Provider
     from harness.registry.registry import Registry
     from harness.registry.rule import Path
 
@@ -119,7 +119,7 @@ model-mappings.yaml:
 """,
 )
 def reserve_first(registry: Registry) -> Iterator[Hit]:
-    """Advertised names, heads of chains, first candidates and patterns on such a provider."""
+    """Advertised names, aliases, heads of chains, first candidates and patterns on such a one."""
     for path, name in _heads(registry):
         provider = _provider_of(registry, name)
         if provider is not None and provider.enabled and provider.failover_only:
@@ -131,7 +131,11 @@ def _heads(registry: Registry) -> Iterator[tuple[Path, str]]:
     """Every exact name that is asked first by something, with the place of that."""
     aliases = registry.routes.aliases
     for index, name in enumerate(registry.public_models):
-        yield ("public_models", index), aliases.get(name, name)
+        if name not in aliases:
+            yield ("public_models", index), name
+    for alias, name in aliases.items():
+        if name not in registry.public_models:  # which is reported there
+            yield ("routes", "aliases", alias), name
     for index, pattern in enumerate(registry.routes.patterns):
         if pattern.route is not None:
             yield ("routes", "patterns", index, "route"), pattern.route
@@ -179,4 +183,74 @@ def crosses_regions(registry: Registry) -> Iterator[Hit]:
                     f"{quoted(member.route)} is in {quoted(provider.region)}, others of its level "
                     f"are in {quoted(other)}."
                 )
+                yield Hit(("load_balancing", group, "members", index, "route"), message)
+
+
+@rule(
+    "GW170",
+    severity=Severity.WARNING,
+    title="A load-balanced group mixes endpoints",
+    why="Its members are picked at random, so some of the chat requests reach an embedding model, "
+    "which refuses them.",
+    remedy="Keep one mode per group.",
+    failing="""
+providers.yaml: {providers: {spare: {models: [{name: tiny, served_as: tiny, context_length: 4096,
+  capabilities: [chat], mode: embedding, residency: always}]}}}
+model-mappings.yaml:
+  load_balancing: {both: {strategy: weighted, members: [{route: tiny}, {route: spare}]}}
+""",
+    passing="""
+model-mappings.yaml:
+  load_balancing: {both: {strategy: weighted, members: [{route: tiny}, {route: spare}]}}
+""",
+)
+def mixed_group(registry: Registry) -> Iterator[Hit]:
+    """Members that answer on another endpoint than the first one of their group."""
+    for group, balancer in registry.load_balancing.items():
+        first = ""
+        for index, member in enumerate(balancer.members):
+            model = model_of(registry, member.route)
+            if model is None:
+                continue
+            first = first or model.mode
+            if model.mode != first:
+                message = f"{quoted(member.route)} answers {model.mode} requests, others {first}."
+                yield Hit(("load_balancing", group, "members", index, "route"), message)
+
+
+@rule(
+    "GW171",
+    severity=Severity.WARNING,
+    title="Members of one level differ in what they can do",
+    why="They are picked at random, so a request with tools or an image succeeds or fails by "
+    "chance: the fault nobody can reproduce. Context lengths may differ, as the gateway leaves out "
+    "the members for which a prompt is too long.",
+    remedy="Give the models one set of capabilities, if they have it, or put the lesser one on a "
+    "later level (order, or priority of its provider).",
+    failing="""
+providers.yaml: {providers: {spare: {models: [{name: tiny, served_as: tiny, context_length: 4096,
+  capabilities: [chat, tools], mode: chat, residency: always}]}}}
+model-mappings.yaml:
+  load_balancing: {both: {strategy: weighted, members: [{route: tiny}, {route: spare}]}}
+""",
+    passing="""
+providers.yaml: {providers: {spare: {models: [{name: tiny, served_as: tiny, context_length: 4096,
+  capabilities: [chat, tools], mode: chat, residency: always}]}}}
+model-mappings.yaml:
+  load_balancing: {both: {strategy: weighted, members: [{route: spare, order: 1},
+    {route: tiny, order: 2}]}}
+""",
+)
+def unequal_members(registry: Registry) -> Iterator[Hit]:
+    """Members with other capabilities than the first of their level."""
+    for group, balancer in registry.load_balancing.items():
+        first: dict[tuple[bool, int], tuple[str, Model]] = {}
+        for index, member in enumerate(balancer.members):
+            model = model_of(registry, member.route)
+            if model is None:
+                continue
+            other, best = first.setdefault(registry.level(member), (member.route, model))
+            odd = sorted({*model.capabilities} ^ {*best.capabilities})
+            if odd and model.mode == best.mode:
+                message = f"{quoted(other)} and {quoted(member.route)} differ in {', '.join(odd)}."
                 yield Hit(("load_balancing", group, "members", index, "route"), message)

@@ -78,16 +78,20 @@ def residents_too_large(registry: Registry) -> Iterator[Hit]:
     passing="providers.yaml: {hosts: {box: {vram_gb: 8}}}",
 )
 def model_too_large(registry: Registry) -> Iterator[Hit]:
-    """Models that exceed the GPU memory of their host by themselves."""
+    """Models that exceed the GPU memory of their host by themselves.
+
+    Where vram_gb is not given, the weights alone count.
+    """
     for path, host_id, host, model in _on_gpu(registry):
-        if model.vram_gb is not None and host.vram_gb is not None:
-            if model.vram_gb <= host.vram_gb:
-                continue
+        field = "vram_gb" if model.vram_gb is not None else "size_gb"
+        needed = model.vram_gb if model.vram_gb is not None else model.size_gb
+        if needed is not None and host.vram_gb is not None and needed > host.vram_gb:
+            weights = "" if field == "vram_gb" else " for its weights"
             message = (
-                f"{quoted(model.name)} needs {model.vram_gb:g} GB, {quoted(host_id)} has "
+                f"{quoted(model.name)} needs {needed:g} GB{weights}, {quoted(host_id)} has "
                 f"{host.vram_gb:g} GB."
             )
-            yield Hit((*path, "vram_gb"), message)
+            yield Hit((*path, field), message)
 
 
 @rule(
@@ -126,9 +130,10 @@ providers.yaml: {providers: {local: {models: [{name: tiny, served_as: tiny, cont
 """,
 )
 def unknown_size(registry: Registry) -> Iterator[Hit]:
-    """Models on a GPU without vram_gb."""
-    for path, _, _, model in _on_gpu(registry):
-        if model.vram_gb is None:
+    """Models on a GPU without vram_gb, unless GW151 reports their weights."""
+    for path, _, host, model in _on_gpu(registry):
+        too_large = (model.size_gb or 0.0) > (host.vram_gb or 0.0) > 0
+        if model.vram_gb is None and not too_large:
             yield Hit((*path, "name"), f"The GPU memory of {quoted(model.name)} is not given.")
 
 
@@ -233,15 +238,24 @@ providers.yaml: {providers: {local: {models: [{name: tiny, served_as: tiny, cont
 """,
 )
 def more_than_it_says(registry: Registry) -> Iterator[Hit]:
-    """Models on a GPU whose weights and one full context exceed their vram_gb."""
+    """Models on a GPU whose weights and one full context exceed their vram_gb.
+
+    Without a geometry the weights alone count, and only where the server never leaves some of
+    them to the CPU, as Ollama and llama.cpp do.
+    """
     for path, _, _, model in _on_gpu(registry):
-        if model.geometry is None or model.vram_gb is None:
+        weights = model.size_gb or 0.0
+        if model.vram_gb is None:
             continue
-        cache = model.geometry.kv_bytes_per_token * model.context_length / 1e9
-        least = (model.size_gb or 0.0) + cache
-        if least > model.vram_gb:
-            message = (
-                f"{quoted(model.name)} needs {least:.1f} GB: {model.size_gb or 0.0:g} GB of "
-                f"weights and {cache:.1f} GB for {model.context_length} tokens."
+        if model.geometry is not None:
+            cache = model.geometry.kv_bytes_per_token * model.context_length / 1e9
+            parts = (
+                f"{weights:g} GB of weights and {cache:.1f} GB for {model.context_length} tokens"
             )
+        elif registry.provider(str(path[1])).type == "vllm":
+            cache, parts = 0.0, "so much its weights take"
+        else:
+            continue
+        if weights + cache > model.vram_gb:
+            message = f"{quoted(model.name)} needs {weights + cache:.1f} GB: {parts}."
             yield Hit((*path, "vram_gb"), message)

@@ -153,8 +153,8 @@ providers.yaml: {providers: {local: {models: [
   {name: more, served_as: more, context_length: 4096, vram_gb: 6, capabilities: [chat],
    mode: chat, residency: manual}]}}}
 model-mappings.yaml:
-  routes: {exact: {tiny: {chain: c}, more: {provider: local, model: more, chain: c}}}
-  fallback_chains: {c: [tiny, more, spare]}
+  routes: {exact: {tiny: {chain: c}, more: {provider: local, model: more}}}
+  fallback_chains: {c: [tiny, spare]}
 """,
 )
 def not_a_member(registry: Registry) -> Iterator[Hit]:

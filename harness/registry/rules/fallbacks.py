@@ -101,6 +101,45 @@ def lost_capability(registry: Registry) -> Iterator[Hit]:
 
 
 @rule(
+    "GW172",
+    severity=Severity.WARNING,
+    title="Two neighbouring tiers of a chain are on one provider",
+    why="When that server is down, both are: the step between them costs one more timeout and "
+    "leads nowhere. It helps only where one model of the server fails by itself.",
+    remedy="Put a route of another provider between them, or leave one of them out.",
+    failing="""
+providers.yaml: {providers: {local: {hardware: ~, type: openai_compatible, models: [
+  {name: tiny, served_as: tiny, context_length: 4096, capabilities: [chat], mode: chat,
+   residency: always},
+  {name: more, served_as: more, context_length: 8192, capabilities: [chat], mode: chat,
+   residency: on_demand}]}}}
+model-mappings.yaml:
+  routes: {exact: {tiny: {chain: c}, more: {provider: local, model: more}}}
+  fallback_chains: {c: [tiny, more, spare]}
+""",
+    passing="""
+providers.yaml: {providers: {local: {hardware: ~, type: openai_compatible, models: [
+  {name: tiny, served_as: tiny, context_length: 4096, capabilities: [chat], mode: chat,
+   residency: always},
+  {name: more, served_as: more, context_length: 8192, capabilities: [chat], mode: chat,
+   residency: on_demand}]}}}
+model-mappings.yaml:
+  routes: {exact: {tiny: {chain: c}, more: {provider: local, model: more}}}
+  fallback_chains: {c: [tiny, spare, more]}
+""",
+)
+def one_server(registry: Registry) -> Iterator[Hit]:
+    """Steps, of chains followed when a server fails, to the provider of the step before."""
+    followed = {route.chain for route in registry.routes.exact.values()}
+    exact = registry.routes.exact
+    for path, first, upper, second, lower in steps(registry):
+        provider = exact[second].provider
+        if path[1] in followed and upper is not lower and provider == exact[first].provider:
+            message = f"{quoted(provider)} serves {quoted(first)} and {quoted(second)}."
+            yield Hit(path, message)
+
+
+@rule(
     "GW139",
     severity=Severity.WARNING,
     title="The circuit breaker opens only under heavy traffic",

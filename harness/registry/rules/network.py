@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
     from harness.registry.registry import Registry
 
+_CLIENT_ERROR = 400
+_FAR = """
+providers.yaml: {providers: {far: {type: openai_compatible, status: optional, base_url: '%s',
+  models: [{name: big, served_as: big, context_length: 4096, capabilities: [chat], mode: chat,
+  residency: always}]}}}
+model-mappings.yaml: {routes: {exact: {big: {provider: far, model: big}}}}
+"""
+
 
 def is_loopback(host: str) -> bool:
     """Whether ``host`` is this machine's loopback: localhost, 127.0.0.0/8 or ::1 (RFC 6890)."""
@@ -176,6 +184,27 @@ def not_an_origin(registry: Registry) -> Iterator[Hit]:
 
 
 @rule(
+    "GW148",
+    title="The gateway's health path asks the models",
+    why="LiteLLM answers /health by sending a real completion to every deployment, and only to "
+    "who shows a key: a probe every few seconds costs tokens and GPU time, and one without a key "
+    "gets 401. /v1/health does not exist and answers 404.",
+    remedy="Write /health/readiness, or /health/liveliness for the process alone; both are free "
+    "and need no key.",
+    failing="model-mappings.yaml: {gateway: {health: {path: /health}}}",
+    passing="model-mappings.yaml: {gateway: {health: {path: /health/liveliness}}}",
+)
+def costly_health(registry: Registry) -> Iterator[Hit]:
+    """A gateway probed at the path that LiteLLM keeps for its models, or near it."""
+    path = registry.gateway.health.path
+    if path.rstrip("/").endswith("/v1/health"):
+        yield Hit(("gateway", "health", "path"), f"{quoted(path)} does not exist in LiteLLM.")
+    elif path.rstrip("/").endswith("/health"):
+        message = f"Each probe of {quoted(path)} asks every model for an answer."
+        yield Hit(("gateway", "health", "path"), message)
+
+
+@rule(
     "GW147",
     title="One service is used twice",
     why="Two providers, or a provider and the gateway, would answer on one port: requests for "
@@ -194,6 +223,46 @@ def service_twice(registry: Registry) -> Iterator[Hit]:
         if other != quoted(name):
             message = f"The service {quoted(provider.port)} is already that of {other}."
             yield Hit(("providers", name, "port"), message)
+
+
+@rule(
+    "GW176",
+    title="The path of the API stands twice",
+    why="api_path is appended to base_url, so the server is asked for /v1/v1/chat/completions and "
+    "answers 404 to every request.",
+    remedy="End base_url before api_path, which is /v1 where it is not given.",
+    failing=_FAR % "https://llm.example/v1",
+    passing=_FAR % "https://llm.example/inference",
+)
+def version_twice(registry: Registry) -> Iterator[Hit]:
+    """Base URLs that end in the path that is appended to them."""
+    for name, provider in registry.providers.items():
+        url = provider.base_url
+        if url is not None and provider.api_path != "/" and url.endswith(provider.api_path):
+            message = f"{quoted(url)} ends in {provider.api_path}, which is appended to it."
+            yield Hit(("providers", name, "base_url"), message)
+
+
+@rule(
+    "GW177",
+    severity=Severity.WARNING,
+    title="A server is probed at a path it does not have",
+    why="Ollama and the Python server of llama.cpp have no /health and answer 404, so the harness "
+    "takes them for servers that are never ready.",
+    remedy="Write /api/tags for Ollama, /v1/models for llama_cpp_python.",
+    failing="providers.yaml: {providers: {spare: {type: ollama}}}",
+    passing="providers.yaml: {providers: {spare: {type: ollama, "
+    "health: {path: /api/tags, timeout_s: 2}}}}",
+)
+def no_such_path(registry: Registry) -> Iterator[Hit]:
+    """Health paths of servers that are known not to have them, where a success is expected."""
+    for name, provider in registry.providers.items():
+        health = provider.health
+        if health is None or provider.type not in {"ollama", "llama_cpp_python"}:
+            continue
+        if health.path.rstrip("/") == "/health" and health.expect_status < _CLIENT_ERROR:
+            message = f"{provider.type} has no {health.path}."
+            yield Hit(("providers", name, "health", "path"), message)
 
 
 def _host(url: str) -> str:

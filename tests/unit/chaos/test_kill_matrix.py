@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +16,7 @@ from harness.chaos.kill_matrix import (
     judge_answers,
     judge_latency,
     judge_recovery,
+    kill_matrix,
 )
 from harness.evidence import Verdict
 from harness.routing import Deployment, Route, Rule, Tier
@@ -92,3 +97,58 @@ def test_no_answer_at_all_has_no_latency_and_fails() -> None:
 def test_a_provider_that_is_not_used_again_fails() -> None:
     assert judge_recovery(Recovery("a", CHAIN, 1.5, 8.0)).verdict is Verdict.PASS
     assert judge_recovery(Recovery("a", CHAIN, None, 8.0)).verdict is Verdict.FAIL
+
+
+class Rehearsed:
+    """A stack that only notes what is done to it; ``a`` is the one that starts slowly."""
+
+    def __init__(self, said: Said) -> None:
+        self.said, self.done = said, list[str]()
+        self.registry = SimpleNamespace(resilience=SimpleNamespace(cooldown_s=3.0))
+
+    def slowest_last(self, providers: tuple[str, ...]) -> list[str]:
+        return sorted(providers, key=lambda provider: provider == "a")
+
+    async def kill(self, provider: str) -> None:
+        self.done.append(f"kill {provider}")
+
+    async def revive(self, provider: str) -> None:
+        self.done.append(f"revive {provider}")
+
+    async def ask(self, name: str, **_: object) -> Answer:
+        return self.said(f"{name}: x")
+
+    async def routed_again(self, provider: str, *_: object, within_s: float) -> float:
+        self.done.append(f"used {provider} within {within_s:g}")
+        return 0.1
+
+
+async def walked(stack: Rehearsed, most: int = 99) -> list[Cell | Recovery]:
+    found = []
+    async with aclosing(kill_matrix(cast("Any", stack), CHAIN)) as matrix:
+        async for each in matrix:
+            found.append(each)
+            if len(found) == most:
+                break
+    return found
+
+
+def test_every_subset_is_asked_and_the_slow_one_dies_once_and_comes_back(said: Said) -> None:
+    stack = Rehearsed(said)
+    found = asyncio.run(walked(stack))
+    cells = [each for each in found if isinstance(each, Cell)]
+    assert len({each.down for each in cells}) == len(cells) == 8
+    assert all(len(each.answers) == ASKS for each in cells)
+    assert [what for what in stack.done if what.endswith(" a")] == ["kill a", "revive a"]
+    assert stack.done[-1] == "used a within 8"
+    revived = [each.provider for each in found if isinstance(each, Recovery)]
+    assert sorted(revived) == ["a", "b", "b", "c"]
+
+
+def test_a_matrix_that_is_left_early_leaves_nobody_dead(said: Said) -> None:
+    stack = Rehearsed(said)
+    asyncio.run(walked(stack, most=3))
+    kills = sorted(what.split()[1] for what in stack.done if what.startswith("kill"))
+    revivals = sorted(what.split()[1] for what in stack.done if what.startswith("revive"))
+    assert kills == revivals
+    assert kills

@@ -187,3 +187,27 @@ def test_only_a_pass_has_no_reason(good: Observations) -> None:
     dead = dict.fromkeys(good.seen, good.seen["bad_type"].exchange)
     for evidence in to_evidence("x", judge(Observations.of(dead)), "none"):
         assert bool(evidence.reason) is (evidence.verdict is not Verdict.PASS)
+
+
+@pytest.fixture
+def real_only(write: Write) -> Ledger:
+    return deviations.load(write(LEDGER + "    engine: real\n"))
+
+
+def test_an_entry_for_real_engines_excuses_them_alone(
+    failing: list[Result], real_only: Ledger
+) -> None:
+    excused = {
+        engine: deviations.apply(failing, real_only, TODAY, "gateway:a", engine)[0].deviation
+        for engine in ("real", "emulated", "mixed")
+    }
+    assert excused == {"real": "echo", "emulated": None, "mixed": None}
+
+
+def test_an_entry_for_real_engines_is_strict_with_them_alone(
+    passing: list[Result], real_only: Ledger
+) -> None:
+    fixed = deviations.apply(passing, real_only, TODAY, "gateway:a", "real")[0]
+    assert (fixed.verdict, "fixed upstream" in fixed.reason) == (Verdict.FAIL, True)
+    other = deviations.apply(passing, real_only, TODAY, "gateway:a", "emulated")[0]
+    assert other.verdict is Verdict.PASS

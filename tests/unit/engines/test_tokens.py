@@ -49,7 +49,7 @@ def test_a_text_nobody_signed_has_no_witness(text: str) -> None:
 
 
 def test_the_vocabulary_is_distinct_words_some_of_them_outside_ascii() -> None:
-    words = tokens._VOCABULARY
+    words = tokens.VOCABULARY
     assert len(words) == len(set(words)) == 256
     assert all(word.startswith(" ") and len(word.split()) == 1 for word in words)
     assert sum(not word.isascii() for word in words) == 16

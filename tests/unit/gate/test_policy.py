@@ -144,3 +144,42 @@ def test_the_shipped_policy_asks_every_provider_that_may_run_for_its_contract() 
 def test_a_policy_that_asks_for_nothing_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="would pass without evidence"):
         Policy(gates=())
+
+
+TIERED = """\
+gates:
+  - id: always
+    title: Always
+    owner: devops
+    evidence:
+      - {check: a, tiers: [emulated]}
+      - {check: a, tiers: [native, full], may_be_not_run: true}
+  - id: sometimes
+    title: Only where the real one runs
+    owner: devops
+    evidence: [{check: b, tiers: [full]}]
+limits:
+  - {check: a, max: 5, unit: ms, phase: TTFT, engine: emulated}
+  - {check: a, max: 9, unit: ms, phase: TTFT}
+"""
+
+
+def test_what_must_be_proven_depends_on_the_tier(tmp_path: Path) -> None:
+    policy = policy_of(tmp_path, TIERED)
+    assert [gate.id for gate in policy.of("full").gates] == ["always", "sometimes"]
+    for tier, may_be_not_run in (("emulated", False), ("native", True)):
+        (gate,) = policy.of(tier).gates
+        assert [need.may_be_not_run for need in gate.evidence] == [may_be_not_run]
+
+
+def test_a_limit_of_emulated_engines_does_not_bind_real_ones(tmp_path: Path) -> None:
+    policy = policy_of(tmp_path, TIERED)
+    found = [limit(policy, "a", "x", engine) for engine in ("emulated", "real", "mixed")]
+    assert [one.max for one in found if one] == [5, 9, 9]
+
+
+def test_a_limit_for_all_hides_a_later_one_for_some(tmp_path: Path) -> None:
+    lines = TIERED.splitlines()
+    lines[-2:] = reversed(lines[-2:])
+    with pytest.raises(PolicyError, match="The limit never applies"):
+        policy_of(tmp_path, "\n".join(lines))

@@ -1,17 +1,16 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from harness.process import venv
 from harness.process.venv import EnvironmentBuildError, ensure, fingerprint, is_complete
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -80,6 +79,60 @@ def test_a_package_that_is_not_the_reviewed_one_is_refused(lock: Path, tmp_path:
     with pytest.raises(EnvironmentBuildError, match=r"(?i)hash"):
         ensure(tmp_path / "env", lock)
     assert not is_complete(tmp_path / "env", lock)
+
+
+def test_two_locks_make_one_environment(lock: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second.lock"
+    second.write_text("# a lock may be empty\n")
+    ensure(tmp_path / "env", lock, second)
+    assert is_complete(tmp_path / "env", lock, second)
+    assert not is_complete(tmp_path / "env", lock)
+
+
+def test_another_python_is_asked_what_it_is(lock: Path, tmp_path: Path) -> None:
+    ensure(tmp_path / "env", lock, python=Path(sys.executable))
+    assert is_complete(tmp_path / "env", lock)
+    assert not is_complete(tmp_path / "env", lock, tag="cpython-39-linux")
+    with pytest.raises(EnvironmentBuildError, match="cannot run"):
+        ensure(tmp_path / "env", lock, python=tmp_path / "no-python")
+
+
+def test_who_comes_second_is_told_whom_it_waits_for(tmp_path: Path) -> None:
+    said: list[str] = []
+    told = threading.Event()
+    order: list[str] = []
+
+    def second() -> None:
+        def hear(line: str) -> None:
+            said.append(line)
+            told.set()
+
+        with venv.exclusive(tmp_path / "engine.lock", say=hear):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with venv.exclusive(tmp_path / "engine.lock", say=said.append):
+        waiting.start()
+        assert told.wait(30)
+        order.append("first")
+    waiting.join(30)
+    assert order == ["first", "second"]
+    assert said == [f"waiting for process {os.getpid()}, which builds engine"]
+
+
+def test_progress_tells_counts_and_large_files() -> None:
+    said: list[str] = []
+    hear = venv._PipProgress(30, said.append)
+    for number in range(25):
+        hear(f"Collecting package{number}==1.0 (from -r some.lock (line {number}))")
+    hear("  Downloading package-1.0-py3-none-any.whl (2.0 MB)")
+    hear("  Downloading https://index.invalid/large_one-1.0-cp311-cp311-linux.whl (190.2 MB)")
+    hear("Installing collected packages: package")
+    assert said == [
+        "  25 of 30 packages fetched",
+        "  large_one, 190 MB",
+        "  all fetched; unpacking",
+    ]
 
 
 def test_a_folder_that_cannot_be_made_names_the_remedy(lock: Path, tmp_path: Path) -> None:

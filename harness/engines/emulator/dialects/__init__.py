@@ -15,7 +15,10 @@ from harness.engines.spec import SpecError
 if TYPE_CHECKING:
     from harness.engines.emulator.dialects.base import Dialect
 
-_SHARED = {"base", "shapes", "writing"}
+_SHARED = {
+    *("base", "fields", "shapes", "writing", "ollama_models"),
+    *("llama_cpp_rules", "llama_cpp_state", "llama_cpp_writing", "vllm_metrics", "vllm_rules"),
+}
 
 
 def names() -> list[str]:

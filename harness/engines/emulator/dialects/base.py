@@ -6,6 +6,8 @@ codes). A dialect overrides what its server does otherwise, and says where that 
 
 from __future__ import annotations
 
+import base64
+import struct
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import unquote
 
@@ -24,11 +26,16 @@ from harness.engines.emulator.asking import (
     read_prompt,
     read_stop,
 )
-from harness.engines.emulator.dialects.shapes import (
-    Json,
-    event,
-)
+from harness.engines.emulator.dialects.shapes import Json, event
 from harness.engines.emulator.dialects.writing import Writing
+from harness.engines.emulator.vocabulary import Tokenizer, embedding
+from harness.engines.emulator.wishes import (
+    read_call,
+    read_format,
+    read_inputs,
+    read_logprobs,
+    read_text_logprobs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,8 +55,6 @@ class Dialect(Writing):
     version: ClassVar[str]
     """The release whose source or documentation was followed."""
     capabilities: ClassVar[Capabilities]
-    server: ClassVar[str | None] = None
-    """Value of the ``server`` header."""
     lengths: ClassVar[tuple[str, ...]] = ("max_completion_tokens", "max_tokens")
     """Fields that limit the answer, the one that wins first."""
     unlimited: ClassVar[bool] = False
@@ -59,6 +64,14 @@ class Dialect(Writing):
     """A request that names no model gets the first."""
     any_model: ClassVar[bool] = False
     """A model that is not served is answered by the first, under the name that was asked for."""
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"temperature": (0, 2), "top_p": (0, 1)}
+    """Lowest and highest value of sampling parameters."""
+    default_logprobs: ClassVar[int] = 0
+    """Alternatives told with each token when the request does not say how many."""
+    default_length: ClassVar[int | None] = None
+    """Length of an answer that nothing limits; None: see `Settings.default_max_tokens`."""
+    dimensions: ClassVar[int] = 1536
+    """Length of an embedding."""
     clips: ClassVar[bool] = False
     """An answer too long for the context is cut to fit; only a prompt too long is refused."""
 
@@ -99,6 +112,7 @@ class Dialect(Writing):
     def __init__(self, spec: EmulatorSpec, clock: Callable[[], int], turns: Turns) -> None:
         self.spec, self.clock, self.turns = spec, clock, turns
         self.started = clock()
+        self.tokenizer = Tokenizer()
         self.routes: dict[str, tuple[str, Callable[[Request], Answer | Ask]]] = {
             "/v1/chat/completions": ("POST", self.chat),
             "/v1/completions": ("POST", self.completion),
@@ -140,18 +154,52 @@ class Dialect(Writing):
 
     def chat(self, request: Request) -> Ask:
         """``POST /v1/chat/completions``."""
-        body = parse_json(request.body)
-        return self.ask("chat", body, read_messages(body))
+        body = self.checked("chat", self.parse(request.body))
+        messages = self.read_messages(body)
+        return self.ask(
+            "chat",
+            body,
+            messages,
+            logprobs=read_logprobs(body, default=self.default_logprobs),
+            schema=read_format(body),
+            call=read_call(body),
+        )
 
     def completion(self, request: Request) -> Ask:
         """``POST /v1/completions``, the legacy endpoint."""
-        body = parse_json(request.body)
-        return self.ask("completion", body, read_prompt(body))
+        body = self.checked("completion", self.parse(request.body))
+        prompt = self.read_prompt(body)
+        several = isinstance(prompt, list) and not all(isinstance(each, int) for each in prompt)
+        return self.ask(
+            "completion",
+            body,
+            prompt,
+            logprobs=read_text_logprobs(body),
+            echo=bool(read(body, "echo", (bool,), False)),
+            prompts=tuple(prompt) if several else (),
+        )
 
-    def ask(self, surface: Surface, body: Json, prompt: Any) -> Ask:
+    def parse(self, body: bytes) -> Json:
+        """The body as a JSON object. Raises ApiError."""
+        return parse_json(body)
+
+    def checked(self, surface: Surface, body: Json) -> Json:
+        """The body as this server understands it. Raises ApiError."""
+        del surface
+        return body
+
+    def read_messages(self, body: Json) -> list[Any]:
+        """``messages`` of a chat. Raises ApiError."""
+        return read_messages(body)
+
+    def read_prompt(self, body: Json) -> Any:
+        """``prompt`` of a completion. Raises ApiError."""
+        return read_prompt(body)
+
+    def ask(self, surface: Surface, body: Json, prompt: Any, **wishes: Any) -> Ask:
         """Check what both endpoints share. Raises ApiError."""
-        read_number(body, "temperature", 0, 2)
-        read_number(body, "top_p", 0, 1)
+        for name, (low, high) in self.ranges.items():
+            read_number(body, name, low, high)
         options = read(body, "stream_options", (dict,), {})
         include_usage = read(options, "include_usage", (bool,), False)
         name, served = self.model_of(body)
@@ -165,6 +213,7 @@ class Dialect(Writing):
             choices=self.count_choices(body),
             stop=read_stop(body),
             seed=read(body, "seed", (int,), 0),
+            **wishes,
         )
 
     def length(self, body: Json) -> int | None:
@@ -201,6 +250,23 @@ class Dialect(Writing):
             raise ApiError("invalid", "n", reason=f"expected at most {_MOST_CHOICES}, got {count}")
         return count if self.extra_choices == "honour" else 1
 
+    # Embeddings.
+
+    def embed(self, request: Request) -> Answer:
+        """``POST /v1/embeddings``. Raises ApiError."""
+        body = self.parse(request.body)
+        texts = read_inputs(body)
+        name, _ = self.model_of(body)
+        length = read_count(body, ["dimensions"]) or self.dimensions
+        packed = body.get("encoding_format") == "base64"
+        data = [
+            {"object": "embedding", "index": index, "embedding": _vector(text, length, packed)}
+            for index, text in enumerate(texts)
+        ]
+        count = sum(tokens.count_words(text) for text in texts)
+        usage = {"prompt_tokens": count, "total_tokens": count}
+        return self.json(200, {"object": "list", "data": data, "model": name, "usage": usage})
+
     # Models.
 
     def list_models(self, request: Request) -> Answer:
@@ -233,6 +299,8 @@ class Dialect(Writing):
     def explain(self, error: ApiError) -> tuple[int, str]:
         """Status and message of an error."""
         status = error.status or self.statuses[error.kind]
+        if "said" in error.words:
+            return status, str(error.words["said"])
         return status, self.messages[error.kind].format(param=error.param, **error.words)
 
     def error(self, error: ApiError, status: int, message: str) -> Json:
@@ -248,3 +316,9 @@ class Dialect(Writing):
         del answer
         status, message = self.explain(error)
         return [Frame("error", event(self.dumps({"error": self.error(error, status, message)})))]
+
+
+def _vector(text: str, length: int, packed: bool) -> list[float] | str:  # noqa: FBT001
+    """An embedding as numbers, or as base64 of little-endian 32-bit floats."""
+    vector = embedding(text, length)
+    return base64.b64encode(struct.pack(f"<{length}f", *vector)).decode() if packed else vector

@@ -9,18 +9,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.engines.emulator.answer import Answer, Choice, Frame, Reply
+from harness.engines.emulator.answer import Answer, Frame, Reply
 from harness.engines.emulator.asking import (
     ApiError,
     Ask,
     ErrorKind,
     Surface,
-    parse_json,
     read,
     read_count,
     read_messages,
     read_stop,
 )
+from harness.engines.emulator.dialects import ollama_models
 from harness.engines.emulator.dialects.base import Dialect
 from harness.engines.emulator.dialects.shapes import (
     MARK,
@@ -28,29 +28,24 @@ from harness.engines.emulator.dialects.shapes import (
     Template,
     compact,
     encode,
+    event,
     line,
     token_frames,
 )
 from harness.engines.emulator.pacing import NS_PER_MS
+from harness.engines.emulator.vocabulary import embedding
+from harness.engines.emulator.wishes import read_inputs
 from harness.engines.engine import Capabilities
+from harness.engines.tokens import count_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from harness.engines.emulator.http import Request
     from harness.engines.spec import ServedModel
 
 _TYPES = {400: "invalid_request_error", 404: "not_found_error"}
-_DETAILS = {
-    "parent_model": "",
-    "format": "gguf",
-    "family": "emulated",
-    "families": ["emulated"],
-    "parameter_size": "0",
-    "quantization_level": "none",
-}
 _NDJSON = "application/x-ndjson"
-_FAR_FUTURE = "2318-01-01T00:00:00Z"
 
 
 class Ollama(Dialect):
@@ -68,6 +63,7 @@ class Ollama(Dialect):
     event_type = "text/event-stream"
     lengths = ("max_tokens",)  # the request has no max_completion_tokens: ollama#7125
     unlimited = True
+    dimensions = 768
     extra_choices = "ignore"
     clips = True
     messages: ClassVar[Mapping[ErrorKind, str]] = {
@@ -93,6 +89,8 @@ class Ollama(Dialect):
             "/api/show": ("POST", self.show),
             "/api/chat": ("POST", self.native_chat),
             "/api/generate": ("POST", self.native_completion),
+            "/api/embed": ("POST", self.native_embed),
+            "/v1/embeddings": ("POST", self.embed),
         }
 
     def find(self, model: str) -> ServedModel | None:
@@ -101,21 +99,39 @@ class Ollama(Dialect):
 
     # Native requests.
 
-    def native_chat(self, request: Request) -> Ask:
-        """``POST /api/chat``; streams unless told not to."""
-        body = parse_json(request.body)
-        return self.native_ask("native_chat", body, read_messages(body))
+    def native_chat(self, request: Request) -> Ask | Answer:
+        """``POST /api/chat``; streams unless told not to, and without messages only loads."""
+        body = self.parse(request.body)
+        if body.get("messages") == []:
+            return self.load_only("native_chat", body)
+        messages = read_messages(body)
+        return self.native_ask("native_chat", body, messages)
 
-    def native_completion(self, request: Request) -> Ask:
-        """``POST /api/generate``."""
-        body = parse_json(request.body)
-        return self.native_ask("native_completion", body, read(body, "prompt", (str,), ""))
+    def native_completion(self, request: Request) -> Ask | Answer:
+        """``POST /api/generate``; without a prompt it only loads the model."""
+        body = self.parse(request.body)
+        prompt = read(body, "prompt", (str,), "")
+        if not prompt:
+            return self.load_only("native_completion", body)
+        return self.native_ask("native_completion", body, prompt)
+
+    def load_only(self, surface: Surface, body: Json) -> Answer:
+        """The model is loaded, or with ``keep_alive`` 0 unloaded. Raises ApiError."""
+        name, _ = self.model_of(body)
+        shape: Json = {"model": name, "created_at": self.timestamp(self.clock())}
+        if surface == "native_chat":
+            shape["message"] = {"role": "assistant", "content": ""}
+        else:
+            shape["response"] = ""
+        reason = "unload" if body.get("keep_alive") == 0 else "load"
+        return self.json(200, {**shape, "done": True, "done_reason": reason})
 
     def native_ask(self, surface: Surface, body: Json, prompt: Any) -> Ask:
         """Settings are under ``options``; the limit is ``num_predict``. Raises ApiError."""
         options = read(body, "options", (dict,), {})
         name, served = self.model_of(body)
         limit = read_count(options, ["num_predict"], unlimited=True)
+        wanted = read(body, "format", (str, dict), None)
         return Ask(
             surface=surface,
             model=name,
@@ -124,56 +140,46 @@ class Ollama(Dialect):
             max_tokens=self.fit(served, prompt, limit),
             stop=read_stop(options),
             seed=read(options, "seed", (int,), 0),
+            schema=True if wanted == "json" else wanted or None,
         )
 
-    def show(self, request: Request) -> Answer:
-        """``POST /api/show``; ``name`` is the older word for ``model``."""
-        body = parse_json(request.body)
-        _, served = self.model_of({"model": body.get("model") or body.get("name")})
+    def native_embed(self, request: Request) -> Answer:
+        """``POST /api/embed``. Raises ApiError."""
+        body = self.parse(request.body)
+        texts = read_inputs(body)
+        name, _ = self.model_of(body)
+        vectors = [embedding(text, self.dimensions) for text in texts]
+        counts = {"total_duration": 1, "load_duration": 1}
+        words = sum(count_words(text) for text in texts)
         return self.json(
-            200,
-            {
-                "modelfile": f"FROM {served.id}",
-                "template": "{{ .Prompt }}",
-                "details": _DETAILS,
-                "model_info": {
-                    "general.architecture": "emulated",
-                    "emulated.context_length": served.context_length,
-                },
-                "capabilities": ["completion"],
-                "modified_at": self.timestamp(self.started),
-            },
+            200, {"model": name, "embeddings": vectors, **counts, "prompt_eval_count": words}
         )
+
+    # Headers.
+
+    def headers(self, answer: Answer, date: str, *, chunked: bool) -> Iterable[tuple[str, str]]:
+        """As Go's net/http writes them: names sorted, then the framing."""
+        told = [(name.title(), value) for name, value in answer.headers]
+        yield from sorted([*told, ("Date", date)])
+        if chunked:
+            yield "Transfer-Encoding", "chunked"
+        elif not answer.stream:
+            yield "Content-Length", str(len(answer.frames[0].data))
+
+    def show(self, request: Request) -> Answer:
+        """``POST /api/show``; ``name`` is the older word for ``model``. Raises ApiError."""
+        body = self.parse(request.body)
+        _, served = self.model_of({"model": body.get("model") or body.get("name")})
+        return self.json(200, ollama_models.shown(served, self.timestamp(self.started)))
 
     def tags(self) -> list[Json]:
         """The models on disk."""
-        return [
-            {
-                "name": model.id,
-                "model": model.id,
-                "modified_at": self.timestamp(self.started),
-                "size": 0,
-                "digest": "",
-                "details": _DETAILS,
-            }
-            for model in self.spec.models
-        ]
+        modified = self.timestamp(self.started)
+        return [ollama_models.on_disk(model, modified) for model in self.spec.models]
 
     def loaded(self) -> list[Json]:
         """The models in memory: all, an emulated engine loads nothing."""
-        return [
-            {
-                "name": model.id,
-                "model": model.id,
-                "size": 0,
-                "digest": "",
-                "details": _DETAILS,
-                "expires_at": _FAR_FUTURE,
-                "size_vram": 0,
-                "context_length": model.context_length,
-            }
-            for model in self.spec.models
-        ]
+        return [ollama_models.in_memory(model) for model in self.spec.models]
 
     def model_card(self, model: ServedModel) -> Json:
         """Owned by the namespace of the name."""
@@ -201,36 +207,67 @@ class Ollama(Dialect):
         zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
         return {**envelope, "usage": zeros} if reply.include_usage and reply.usage else envelope
 
-    def opening_chunk(self, reply: Reply, index: int) -> Json | None:
-        """There is none: see `special_tokens`."""
+    def opening_chunks(self, reply: Reply, index: int) -> list[Json]:
+        """None for text, see `special_tokens`; a call comes in one piece, see `stream_frames`."""
         del reply, index
-        return None
+        return []
 
-    def special_tokens(self, reply: Reply, index: int, choice: Choice) -> dict[int, Json]:
-        """The first token brings the role along."""
-        if reply.surface != "chat" or not choice.tokens:
-            return {}
-        delta = {"role": "assistant", "content": choice.tokens[0]}
-        return {0: self.chunk(reply, [self.chat_choice(index, delta, None)])}
+    def special_tokens(self, reply: Reply, index: int) -> dict[int, Json]:
+        """The first token brings the role along; log probabilities make each chunk its own."""
+        found = super().special_tokens(reply, index)
+        words = reply.choices[index].tokens
+        if reply.surface == "chat" and words:
+            delta = {"role": "assistant", "content": words[0]}
+            told = self.logprobs(reply, words[:1], 0) if self.tells_logprobs(reply) else None
+            found[0] = self.chunk(reply, [self.chat_choice(reply, index, delta, None, told)])
+        return found
 
-    def chat_choice(self, index: int, delta: Json, finish: str | None) -> Json:
+    def chat_choice(
+        self,
+        reply: Reply,
+        index: int,
+        delta: Json,
+        finish: str | None = None,
+        logprobs: Any = None,
+    ) -> Json:
         """No ``logprobs`` unless asked."""
-        return {"index": index, "delta": delta, "finish_reason": finish}
+        del reply
+        choice = {"index": index, "delta": delta, "finish_reason": finish}
+        return choice if logprobs is None else {**choice, "logprobs": logprobs}
 
-    def text_choice(self, index: int, text: str, finish: str | None) -> Json:
-        """Likewise."""
+    def text_choice(
+        self, reply: Reply, index: int, text: str, finish: str | None = None, logprobs: Any = None
+    ) -> Json:
+        """Likewise, and never here."""
+        del reply, logprobs
         return {"text": text, "index": index, "finish_reason": finish}
 
+    def logprobs(self, reply: Reply, words: Sequence[str], offset: int) -> Json:
+        """``ChoiceLogprobs`` has ``content`` alone."""
+        del offset
+        return {"content": [self.chat_logprob(reply, word) for word in words]}
+
     def chat_body(self, reply: Reply) -> Json:
-        """No ``logprobs``."""
+        """``logprobs`` last, and only if asked for."""
         body = super().chat_body(reply)
         for choice in body["choices"]:
-            del choice["logprobs"]
+            told = choice.pop("logprobs")
+            if told is not None:
+                choice["logprobs"] = told
         return body
 
-    def message(self, text: str) -> Json:
-        """No ``refusal``."""
-        return {"role": "assistant", "content": text}
+    def message(self, reply: Reply, index: int) -> Json:
+        """No ``refusal``; content is empty beside a call."""
+        choice = reply.choices[index]
+        if not choice.called:
+            return {"role": "assistant", "content": choice.text}
+        call = {**self.tool_call(reply, index, choice.text)}
+        called = {"id": call["id"], "index": 0, "type": "function", "function": call["function"]}
+        return {"role": "assistant", "content": "", "tool_calls": [called]}
+
+    def call_id(self, unique: str) -> str:
+        """``call_`` and eight letters."""
+        return f"call_{unique[-8:]}"
 
     # Native shapes.
 
@@ -250,7 +287,7 @@ class Ollama(Dialect):
     def stream_frames(self, reply: Reply) -> list[Frame]:
         """One line for each token and one that says it is done."""
         if not reply.surface.startswith("native"):
-            return super().stream_frames(reply)
+            return self.call_frames(reply) or super().stream_frames(reply)
         words = reply.choices[0].tokens
         template = Template(self.native_line(reply, MARK, done=False), compact, line)
         last = line(compact(self.native_line(reply, "", done=True)))
@@ -258,6 +295,15 @@ class Ollama(Dialect):
             *token_frames([(words, template, {})]),
             Frame("done", last, max(0, len(words) - 1)),
         ]
+
+    def call_frames(self, reply: Reply) -> list[Frame]:
+        """A tool call is parsed before it is sent, so it leaves whole with its last token."""
+        choice, last = reply.choices[0], reply.last_token
+        if choice.called is None:
+            return []
+        delta = self.message(reply, 0)
+        told = self.chunk(reply, [self.chat_choice(reply, 0, delta)])
+        return [Frame("token", event(compact(told)), last), *self.closing_frames(reply)]
 
     def native_line(self, reply: Reply, text: str, *, done: bool) -> Json:
         """``api.ChatResponse`` or ``api.GenerateResponse``; times are nanoseconds."""

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from harness.engines.emulator.dialects.base import Dialect
 from harness.engines.engine import Capabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.engines.emulator.answer import Answer
+    from harness.engines.emulator.asking import Ask
+    from harness.engines.emulator.http import Request
 
 
 class OpenAI(Dialect):
@@ -14,6 +23,10 @@ class OpenAI(Dialect):
     capabilities = Capabilities(
         stream_usage=True, choices=True, retrieve_model=True, health="/v1/models"
     )
+
+    def more_routes(self) -> dict[str, tuple[str, Callable[[Request], Answer | Ask]]]:
+        """Embeddings."""
+        return {"/v1/embeddings": ("POST", self.embed)}
 
 
 dialect = OpenAI

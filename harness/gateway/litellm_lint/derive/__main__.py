@@ -22,6 +22,9 @@ PRICES = "model_prices_and_context_window_backup.json"
 HEALTH = "litellm/litellm_core_utils/health_check_helpers.py"
 """Holds a probe for each mode."""
 PROMPT_MANAGERS = "_custom_logger_compatible_callbacks_literal"
+GUARDRAIL_MODES = "GuardrailEventHooks"
+MCP_TRANSPORTS = "MCPTransport"
+ENVIRONMENTS = "VALID_LITELLM_ENVIRONMENTS"
 KNOWN_KEYS = "PUBLICLY_KNOWN_MASTER_KEY_SHA256_DIGESTS"
 REDIS = ("redis/client.py", "redis/connection.py")
 """A Redis cache hands its settings on to this client."""
@@ -78,6 +81,9 @@ def names(folder: Path, package: Package) -> dict[str, list[str]]:
         "endpoints": package.constants.get("openai_compatible_endpoints", []),
         "prompt_managers": package.constants.get(PROMPT_MANAGERS, []),
         "known_master_keys_sha256": package.constants.get(KNOWN_KEYS, []),
+        "guardrail_modes": package.constants.get(GUARDRAIL_MODES, []),
+        "mcp_transports": package.constants.get(MCP_TRANSPORTS, []),
+        "environments": package.constants.get(ENVIRONMENTS, []),
     }
 
 

@@ -40,9 +40,9 @@ def _instead(config: Config, section: str, key: str) -> str:
     if (section, key) in INSTEAD:
         return INSTEAD[section, key]
     known = config.known.sections[section]
-    slips = [option for option in known if is_slip(key, option)]
-    if slips:
-        return f"Did you mean {quoted(slips[0])}?"
+    slip = _slip(config, section, key)
+    if slip:
+        return f"Did you mean {quoted(slip)}?"
     homes = [
         name for name in config.known.readers_of(key) if name in _HOMES.get(section, _SETTINGS)
     ]
@@ -51,6 +51,16 @@ def _instead(config: Config, section: str, key: str) -> str:
         return f"Move it to {_PLACES.get(homes[0], homes[0])}."
     near = nearest(key, known)
     return f"Did you mean {quoted(near)}?" if near else "Remove it."
+
+
+def _slip(config: Config, section: str, key: str) -> str | None:
+    """The known key that ``key`` is a slip of; of several the nearest, annotated ones first.
+
+    A key with an annotation is certainly one; of the others some are read for another purpose.
+    """
+    slips = [option for option in config.known.sections[section] if is_slip(key, option)]
+    certain = [option for option in slips if config.known.kind(section, option)]
+    return nearest(key, certain or slips) or next(iter(certain or slips), None)
 
 
 @rule(
@@ -189,12 +199,9 @@ def misspelt(config: Config) -> Iterator[Hit]:
     """Unknown keys of litellm_params that are a slip of a known one, or mean another."""
     for index, found, unknown in _unknown_params(config):
         remedy = INSTEAD.get(("litellm_params", unknown), "")
-        slips = [key for key in config.known.sections["litellm_params"] if is_slip(unknown, key)]
-        if slips and not remedy:
-            best = next(
-                (key for key in slips if config.known.kind("litellm_params", key)), slips[0]
-            )
-            remedy = f"Did you mean {quoted(best)}?"
+        slip = _slip(config, "litellm_params", unknown)
+        if slip and not remedy:
+            remedy = f"Did you mean {quoted(slip)}?"
         if remedy and unknown in found:
             message = f"LiteLLM knows no setting {quoted(unknown)} of a deployment."
             yield Hit(("model_list", index, "litellm_params", unknown), message, remedy, True)
@@ -275,10 +282,10 @@ def info(config: Config) -> Iterator[Hit]:
     for index, found in config.entries:
         model_info = found.get("model_info")
         for key in model_info if isinstance(model_info, dict) else ():
-            slips = () if key in known else [option for option in known if is_slip(key, option)]
-            if slips or ("model_info", key) in INSTEAD:
+            slip = None if key in known else _slip(config, "model_info", key)
+            if slip or ("model_info", key) in INSTEAD:
                 message = f"LiteLLM reads no {quoted(key)} in model_info."
-                remedy = INSTEAD.get(("model_info", key), f"Did you mean {quoted(*slips[:1])}?")
+                remedy = INSTEAD.get(("model_info", key), f"Did you mean {quoted(slip)}?")
                 yield Hit(("model_list", index, "model_info", key), message, remedy, True)
 
 

@@ -224,3 +224,33 @@ def no_mode(config: Config) -> Iterator[Hit]:
             part = "model_info" if deployment.info else "litellm_params"
             message = f"Nothing says that {quoted(deployment.model)} is not a chat model."
             yield Hit((*deployment.path, part), message, on_key=True)
+
+
+@rule(
+    "GW280",
+    severity=Severity.WARNING,
+    title="A model is not of the kind its mode says",
+    why="LiteLLM's price list knows the model for another endpoint. The health check believes the "
+    "mode, sends it a chat request and calls it unhealthy (litellm#8483).",
+    remedy="Set model_info.mode to what the model is for, or leave it out.",
+    failing="""
+model_list:
+  - model_name: ear
+    litellm_params: {model: openai/whisper-1, api_key: os.environ/OPENAI_API_KEY}
+    model_info: {mode: chat}  # <--
+""",
+    passing="""
+model_list:
+  - model_name: ear
+    litellm_params: {model: openai/whisper-1, api_key: os.environ/OPENAI_API_KEY}
+    model_info: {mode: audio_transcription}
+""",
+)
+def wrong_mode(config: Config) -> Iterator[Hit]:
+    """Models at their provider's own address that are said to be for chat and are not."""
+    for deployment in config.deployments:
+        bare = deployment.model.partition("/")[2] or deployment.model
+        listed = config.known.lists_mode(deployment.model, bare) and not deployment.local
+        if listed and deployment.info.get("mode") in ("chat", "completion", "responses"):
+            message = f"{quoted(deployment.model)} is no model for {deployment.info['mode']}."
+            yield Hit((*deployment.path, "model_info", "mode"), message)

@@ -320,34 +320,6 @@ def alias_without_fallbacks(config: Config) -> Iterator[Hit]:
 
 
 @rule(
-    "GW239",
-    severity=Severity.WARNING,
-    title="A wildcard goes on after its star",
-    why="LiteLLM does not anchor the end of the pattern: w/*-chat takes w/q-chat-extra too, as q "
-    "(litellm#42090).",
-    remedy="End the name in '*', or write the names out.",
-    failing="""
-model_list:
-  - model_name: local/*-chat  # <--
-    litellm_params: {model: ollama_chat/*, api_base: "http://localhost:11434"}
-    model_info: {mode: chat}
-""",
-    passing="""
-model_list:
-  - model_name: local/*
-    litellm_params: {model: ollama_chat/*, api_base: "http://localhost:11434"}
-    model_info: {mode: chat}
-""",
-)
-def unanchored(config: Config) -> Iterator[Hit]:
-    """Names of groups with text after a star."""
-    for deployment in config.deployments:
-        if "*" in deployment.name and not deployment.name.endswith("*"):
-            message = f"{quoted(deployment.name)} takes longer names too."
-            yield Hit((*deployment.path, "model_name"), message)
-
-
-@rule(
     "GW240",
     title="A group is called 'model'",
     why="On the way to a fallback LiteLLM mistakes the group for a parameter of that name and "
@@ -371,3 +343,34 @@ def called_model(config: Config) -> Iterator[Hit]:
     for deployment in config.groups.get("model", ()):
         message = "Requests for this group crash when they fall back."
         yield Hit((*deployment.path, "model_name"), message)
+
+
+@rule(
+    "GW244",
+    title="A name begins or ends in a space",
+    why="Names are compared character by character, and nobody sees the one too many: a client "
+    "that asks for the name is told that it does not exist.",
+    remedy="Remove the space.",
+    failing="""
+model_list:
+  - model_name: "chat "  # <--
+    litellm_params: {model: openai/gpt-4o, api_key: os.environ/OPENAI_API_KEY}
+    model_info: {mode: chat}
+""",
+    passing="""
+model_list:
+  - model_name: chat
+    litellm_params: {model: openai/gpt-4o, api_key: os.environ/OPENAI_API_KEY}
+    model_info: {mode: chat}
+""",
+)
+def spaced(config: Config) -> Iterator[Hit]:
+    """Names of groups, models and aliases with white space at an end."""
+    names = [((*each.path, "model_name"), each.name, False) for each in config.deployments]
+    names += [(each.param("model"), each.model, False) for each in config.deployments]
+    names += [
+        (("router_settings", "model_group_alias", each), each, True) for each in config.aliases
+    ]
+    for path, name, is_key in names:
+        if name != name.strip():
+            yield Hit(path, f"{quoted(name)} is not {quoted(name.strip())}.", on_key=is_key)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _TIMEOUT_DEFAULT_S = 6000
 _RETRIES_DEFAULT = 2
+_COOLDOWN_DEFAULT_S = 5
+_LONGEST_S = 6 * 3600
+"""A timeout beyond this was meant in milliseconds."""
+_TIMEOUTS = ("timeout", "stream_timeout", "request_timeout")
 
 
 def _lone_with_fallbacks(config: Config) -> dict[str, Path]:
@@ -194,3 +198,108 @@ def replaced(config: Config) -> Iterator[Hit]:
             names = ", ".join(map(quoted, lost[:3])) + (" and more" if len(lost) > 3 else "")
             message = f"{names} no longer fall{'s' * (len(lost) == 1)} back for this error."
             yield Hit(path, message, on_key=True)
+
+
+@rule(
+    "GW245",
+    title="A setting stands in two sections and only one counts",
+    why="LiteLLM takes these settings from router_settings, and from litellm_settings only where "
+    "router_settings has none. What stands in litellm_settings is not in force.",
+    remedy="Merge it into router_settings.",
+    failing="""
+router_settings:
+  num_retries: 0
+  allowed_fails: 1
+  cooldown_time: 5
+  fallbacks:
+    - chat: [backup]
+litellm_settings:
+  request_timeout: 60
+  fallbacks:  # <--
+    - backup: [chat]
+""",
+    passing="""
+router_settings:
+  num_retries: 0
+  allowed_fails: 1
+  cooldown_time: 5
+  fallbacks:
+    - chat: [backup]
+litellm_settings: {request_timeout: 60, num_retries: 0}
+""",
+)
+def overruled(config: Config) -> Iterator[Hit]:
+    """Settings of litellm_settings that router_settings gives another value."""
+    router, module = config.section("router_settings"), config.section("litellm_settings")
+    for key in (*FALLBACKS, "default_fallbacks", "num_retries", "allowed_fails"):
+        here, there = module.get(key), router.get(key)
+        empty = there is None or (there == [] and "fallbacks" in key)
+        if here is not None and not empty and here != there:
+            message = f"{key} of router_settings is in force, not this."
+            yield Hit(("litellm_settings", key), message, on_key=True)
+
+
+@rule(
+    "GW246",
+    severity=Severity.WARNING,
+    title="A timeout is longer than six hours",
+    why="LiteLLM counts in seconds. Written in milliseconds a timeout never ends, and a server "
+    "that hangs holds its callers for days.",
+    remedy="Write it in seconds.",
+    failing="""
+router_settings: {num_retries: 0}
+litellm_settings:
+  request_timeout: 600000  # <--
+""",
+    passing="""
+router_settings: {num_retries: 0}
+litellm_settings: {request_timeout: 600}
+""",
+)
+def milliseconds(config: Config) -> Iterator[Hit]:
+    """Timeouts of the whole gateway and of deployments that were not meant in seconds."""
+    places: list[tuple[Path, dict[str, Any]]] = [
+        ((name,), config.section(name)) for name in ("router_settings", "litellm_settings")
+    ]
+    places += [((*each.path, "litellm_params"), each.params) for each in config.deployments]
+    for path, settings in places:
+        for key in _TIMEOUTS:
+            value = settings.get(key)
+            if isinstance(value, int | float) and value > _LONGEST_S:
+                yield Hit((*path, key), f"{value:g} seconds are {value / 3600:.1f} hours.")
+
+
+@rule(
+    "GW248",
+    severity=Severity.WARNING,
+    title="A lone deployment's breaker opens only under heavy traffic",
+    why="LiteLLM remembers a failure for cooldown_time: the count starts anew that long after the "
+    "first one. Where allowed_fails takes more than one failure a second, a deployment that is "
+    "alone in its group is hardly ever rested, and every request tries the dead server first.",
+    remedy="Lower allowed_fails, or raise cooldown_time.",
+    failing="""
+router_settings:
+  num_retries: 0
+  allowed_fails: 30  # <--
+  cooldown_time: 5
+  fallbacks:
+    - chat: [backup]
+""",
+    passing="""
+router_settings:
+  num_retries: 0
+  allowed_fails: 3
+  cooldown_time: 30
+  fallbacks:
+    - chat: [backup]
+""",
+)
+def heavy_traffic(config: Config) -> Iterator[Hit]:
+    """A breaker of a group with a fallback that takes more failures than seconds."""
+    allowed, path = config.setting("allowed_fails")
+    cooldown = config.setting("cooldown_time")[0]
+    cooldown = cooldown or _COOLDOWN_DEFAULT_S
+    numbers = isinstance(allowed, int) and isinstance(cooldown, int | float)
+    if numbers and allowed >= max(cooldown, 1) and _lone_with_fallbacks(config):
+        message = f"It takes {allowed + 1} failures within {cooldown:g} s."
+        yield Hit(path, message)

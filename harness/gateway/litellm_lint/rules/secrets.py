@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.gateway.litellm_lint.config import Config
     from harness.registry.rule import Path
 
-_SECRET = re.compile(
+SECRET = re.compile(
     r"(.*_)?(api_key|secret|secret_key|secret_access_key|access_key|token|private_key"
     r"|salt_key|license|credentials)",
     re.IGNORECASE,
@@ -28,29 +28,36 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s:]*:([^/@\s]+)@", re.IGNORECASE)
 _PREFIX = re.compile(
     r"(sk-|gsk_|hf_|xai-|AIza|AKIA|ghp_|github_pat_|glpat-|xox[abp]-|pk-lf-|sk_live_|pplx-|r8_)"
 )
-_SHELL = re.compile(r"\$\{[A-Za-z_]\w*(:?[-?][^}]*)?\}|\$[A-Z_][A-Z0-9_]*|\$env:\w+|%[A-Z_]\w+%")
-_PYTHON = re.compile(r"os\.environ(?!/\S)|os\.getenv|(?<!^)os\.environ/|^(env|ENV)[:/.]\w+$")
+_SHELL = re.compile(
+    r"\$\{(env[:.])?[A-Za-z_]\w*(:?[-?][^}]*)?\}|\$[A-Z_][A-Z0-9_]*|\$env:\w+|%[A-Z_]\w+%"
+    r"|\$\([A-Z_]\w+\)|\$?\{\{-? *(env|getenv|secrets?|vault|lookup|\.Values)\b[^}]*\}\}"
+)
+_PYTHON = re.compile(
+    r"os\.environ(?!/\S)|os\.getenv|process\.env\.|(?<!^)os\.environ/|^(env|ENV)[:/.]\w+$"
+)
+_AT_THE_END = re.compile(r" os\.environ/\w+$")
 _SHORTEST = 16
 """Anything shorter is a word that stands for a key where none is wanted."""
 
 
-def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+def texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
     """Every text below ``value``, with its place."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
         for key, each in value.items():
-            yield from _texts(each, (*path, key))
+            yield from texts(each, (*path, key))
     elif isinstance(value, list):
         for index, each in enumerate(value):
-            yield from _texts(each, (*path, index))
+            yield from texts(each, (*path, index))
 
 
-def _name(path: Path) -> str:
+def key_of(path: Path) -> str:
+    """The last key on the way to a value, past the places in lists."""
     return next((part for part in reversed(path) if isinstance(part, str)), "")
 
 
-def _given(text: str) -> bool:
+def given(text: str) -> bool:
     """Whether a text refers to the environment, in whatever form."""
     return bool(text.startswith(ENVIRONMENT) or _SHELL.search(text) or _PYTHON.search(text))
 
@@ -69,10 +76,14 @@ general_settings:  # <--
     passing="general_settings: {master_key: os.environ/LITELLM_MASTER_KEY}",
 )
 def no_master_key(config: Config) -> Iterator[Hit]:
-    """Files without one; a misplaced or misspelt one is found by the rules about dead keys."""
-    if config.section("general_settings").get("master_key") is not None:
+    """Settings without one; a misplaced or misspelt one is found by the rules about dead keys.
+
+    A file without general_settings leaves all of them to the environment.
+    """
+    found = config.value.get("general_settings")
+    if not isinstance(found, dict) or found.get("master_key") is not None:
         return
-    if any(_is_master_key(path) for path, _ in _texts(config.value)):
+    if any(_is_master_key(path) for path, _ in texts(config.value)):
         return
     if config.value.get("include"):
         return
@@ -144,10 +155,10 @@ model_list:
 def literal(config: Config) -> Iterator[Hit]:
     """Keys, passwords and connection strings written out. The message never repeats them."""
     master = ("general_settings", "master_key")
-    for path, text in _texts(config.value):
-        if _given(text) or not text.strip():
+    for path, text in texts(config.value):
+        if given(text) or not text.strip() or is_filler(text):
             continue
-        name = _name(path)
+        name = key_of(path)
         if path == master and not _weak(config, text):
             yield Hit(path, "The master key is written out.")
         elif _URL.search(text):
@@ -156,12 +167,26 @@ def literal(config: Config) -> Iterator[Hit]:
             yield Hit(path, f"{name} is written out.")
 
 
+_FILLER = re.compile(
+    r"(sk-|Bearer )?(<.*>|\[.*\]|\.{3,}|\u2026|[x*]{3,}|your[-_ ].*|my[-_ ]([a-z0-9]+[-_ ])*key"
+    r"|todo|tbd|placeholder|(change|replace|fill)[-_ ]?me"
+    r"|(insert|replace|enter|put|paste|add)[-_ ].*)(\W.*)?",
+    re.IGNORECASE,
+)
+_LONGEST_FILLER = 200
+
+
+def is_filler(text: str) -> bool:
+    """Whether a text only shows where a key belongs: ``sk-...``, ``your-key-here``, ``<KEY>``."""
+    return len(text) <= _LONGEST_FILLER and bool(_FILLER.fullmatch(text.strip()))
+
+
 def _looks_secret(name: str, text: str) -> bool:
     if len(text) < _SHORTEST or re.search(r"\s", text):
         return False
     mixed = re.search(r"[A-Za-z]", text) and re.search(r"\d", text)
     foreign = _PREFIX.match(text) and "/" not in text and name != "model"
-    return bool(mixed and (_SECRET.fullmatch(name) or foreign))
+    return bool(mixed and (SECRET.fullmatch(name) or foreign))
 
 
 @rule(
@@ -187,13 +212,17 @@ model_list:
 )
 def wrong_form(config: Config) -> Iterator[Hit]:
     """Values in the form of a shell, of Python or of other programs."""
-    for path, text in _texts(config.value):
+    for path, text in texts(config.value):
         if text.startswith(ENVIRONMENT) and len(text) > len(ENVIRONMENT):
             continue
+        if "pass_through_endpoints" in path and "headers" in path and _AT_THE_END.search(text):
+            continue  # the one place where LiteLLM looks into a text
         name = re.search(r"[A-Z_][A-Z0-9_]{2,}", text)
         if _SHELL.search(text) or (_PYTHON.search(text) and not text.startswith(f"{ENVIRONMENT}/")):
             shown = f" {name[0]}" if name else ""
-            yield Hit(path, f"{_name(path)} is taken as it stands, not from{shown or ' anywhere'}.")
+            yield Hit(
+                path, f"{key_of(path)} is taken as it stands, not from{shown or ' anywhere'}."
+            )
 
 
 @rule(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.gateway.litellm_lint.rule import rule
 from harness.gateway.litellm_lint.rules.deployments import OTHER_MODES
+from harness.gateway.litellm_lint.rules.secrets import given
 from harness.registry.finding import Severity
 from harness.registry.rule import Hit
 from harness.registry.wording import quoted
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from harness.gateway.litellm_lint.config import Config
 
 _PATHS = re.compile(r"/(chat/completions|completions|embeddings|api/generate|api/chat|models)/?$")
+_AZURE = re.compile(r"\.(openai|cognitiveservices)\.azure\.com$")
+_ADDRESSES = {"hosted_vllm": "HOSTED_VLLM_API_BASE", "azure": "AZURE_API_BASE"}
+"""By provider without an address of its own: the variable LiteLLM takes it from."""
+_GATEWAY_PORT = 4000
+"""LiteLLM's own, where --port and PORT say nothing else."""
+_HERE = ("localhost", "127.0.0.1", "0.0.0.0", "::1")  # noqa: S104  looked for, not bound
 OPENAI_SERVERS = ("openai", "hosted_vllm", "text-completion-openai", "custom_openai")
 """Providers whose client appends ``/chat/completions`` to ``api_base``."""
 OLLAMA = ("ollama", "ollama_chat")
@@ -49,18 +56,25 @@ def api_base(config: Config) -> Iterator[Hit]:
     for deployment in config.deployments:
         base = deployment.api_base
         key = "api_base" if "api_base" in deployment.params else "base_url"
-        path = deployment.address.path.rstrip("/")
-        if not base:
-            continue
-        if _PATHS.search(base):
+        path, host = deployment.address.path.rstrip("/"), deployment.address.hostname or ""
+        remedy = ""
+        if "://" not in base:
+            continue  # GW241 reports it
+        if deployment.provider == "openai" and _AZURE.search(host) and path != "/openai/v1":
+            message = f"{quoted(host)} is Azure's, which openai/ finds below /openai/v1 only."
+            remedy = "Write azure/ in place of openai/, and give api_version."
+        elif _PATHS.search(base):
             message = f"{quoted(base)} holds the path of an endpoint, which LiteLLM appends."
         elif deployment.provider in OPENAI_SERVERS and path == "":
             message = f"{quoted(base)} has no path; the API of such a server is below /v1."
         elif deployment.provider in OLLAMA and path.endswith("/v1"):
             message = f"Ollama's own API, which {deployment.provider}/ speaks, is not below /v1."
+        elif deployment.provider == "anthropic" and path.endswith("/v1"):
+            message = f"LiteLLM appends /v1/messages, so it asks {path}/v1/messages."
+            remedy = "Remove /v1 from its end."
         else:
             continue
-        yield Hit(deployment.param(key), message)
+        yield Hit(deployment.param(key), message, remedy)
 
 
 @rule(
@@ -188,3 +202,103 @@ def ollama_started(config: Config) -> Iterator[Hit]:
         if "ollama" in deployment.model and deployment.params.get("api_base") is None:
             message = f"LiteLLM would start `ollama serve` for {quoted(deployment.model)}."
             yield Hit(deployment.param("model"), message)
+
+
+@rule(
+    "GW241",
+    title="api_base is no URL",
+    why="Without http:// or https:// the client refuses the address, and the deployment fails "
+    "every request with an error that looks like the server's.",
+    remedy="Begin it with http:// or https://.",
+    failing="""
+model_list:
+  - model_name: llama
+    litellm_params:
+      model: ollama_chat/llama3.1:8b
+      api_base: localhost:11434  # <--
+    model_info: {mode: chat}
+""",
+    passing="""
+model_list:
+  - model_name: llama
+    litellm_params: {model: "ollama_chat/llama3.1:8b", api_base: "http://localhost:11434"}
+    model_info: {mode: chat}
+""",
+)
+def no_url(config: Config) -> Iterator[Hit]:
+    """Addresses without a scheme; references to the environment are left to GW263."""
+    for deployment in config.deployments:
+        base = deployment.api_base
+        if base.strip() and "://" not in base and not given(base):
+            key = "api_base" if "api_base" in deployment.params else "base_url"
+            yield Hit(deployment.param(key), f"{quoted(base)} has no scheme.")
+
+
+@rule(
+    "GW242",
+    severity=Severity.WARNING,
+    title="A deployment has no api_base and needs one",
+    why="vLLM and Azure have no address of their own. LiteLLM looks for HOSTED_VLLM_API_BASE or "
+    "AZURE_API_BASE in its environment; without it a request to Azure fails, and one for vLLM "
+    "leaves the house, to https://api.openai.com.",
+    remedy="Set api_base, for instance http://localhost:8000/v1 or https://NAME.openai.azure.com.",
+    failing="""
+model_list:
+  - model_name: coder
+    litellm_params: {model: hosted_vllm/workspace-coder}  # <--
+    model_info: {mode: chat}
+""",
+    passing="""
+model_list:
+  - model_name: coder
+    litellm_params: {model: hosted_vllm/workspace-coder, api_base: "http://127.0.0.1:8001/v1"}
+    model_info: {mode: chat}
+""",
+)
+def no_address(config: Config) -> Iterator[Hit]:
+    """Models without an address in the deployment, the settings or the variables of the file."""
+    if config.section("litellm_settings").get("api_base"):
+        return
+    named = config.section("environment_variables")
+    for deployment in config.deployments:
+        variable = _ADDRESSES.get(deployment.provider)
+        credential = deployment.params.get("litellm_credential_name")
+        if variable and variable not in named and not deployment.local and not credential:
+            message = f"Nothing in the file says where {quoted(deployment.name)} is."
+            yield Hit(deployment.param("model"), message)
+
+
+@rule(
+    "GW282",
+    severity=Severity.WARNING,
+    title="The gateway would ask itself",
+    why="Port 4000 of this machine is where LiteLLM listens unless told otherwise. A deployment "
+    "that leads there sends each request round and round until it times out.",
+    remedy="Give the address of the model server, or move one of the two to another port.",
+    failing="""
+model_list:
+  - model_name: chat
+    litellm_params:
+      model: openai/chat
+      api_base: http://localhost:4000/v1  # <--
+      api_key: os.environ/LITELLM_MASTER_KEY
+    model_info: {mode: chat}
+""",
+    passing="""
+model_list:
+  - model_name: chat
+    litellm_params:
+      {model: openai/chat, api_base: "http://localhost:8000/v1", api_key: os.environ/SERVER_KEY}
+    model_info: {mode: chat}
+""",
+)
+def itself(config: Config) -> Iterator[Hit]:
+    """Addresses on this machine with the gateway's own default port."""
+    for deployment in config.deployments:
+        try:
+            port = deployment.address.port
+        except ValueError:
+            continue
+        if port == _GATEWAY_PORT and deployment.address.hostname in _HERE:
+            key = "api_base" if "api_base" in deployment.params else "base_url"
+            yield Hit(deployment.param(key), f"Port {port} of this machine is the gateway's.")

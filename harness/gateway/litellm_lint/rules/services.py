@@ -1,21 +1,30 @@
-"""Rules about caching, tags and the list of models as a whole."""
+"""Rules about caching, logging, tags and the list of models as a whole."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.gateway.litellm_lint.kinds import words_for
 from harness.gateway.litellm_lint.rule import rule
 from harness.registry.finding import Severity
 from harness.registry.rule import Hit
-from harness.registry.wording import quoted
+from harness.registry.wording import is_slip, nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.gateway.litellm_lint.config import Config
+    from harness.registry.rule import Path
 
 _CACHE = ("litellm_settings", "cache_params")
+_NEEDED = {
+    "redis-semantic": ("similarity_threshold",),
+    "valkey-semantic": ("similarity_threshold",),
+    "qdrant-semantic": ("qdrant_collection_name", "similarity_threshold"),
+}
+"""Without these a cache of the type ends the start of the gateway."""
+_LOGGERS = ("callbacks", "success_callback", "failure_callback", "service_callback")
+_LOGGER_NAMES = "_custom_logger_compatible_callbacks_literal"
 
 
 @rule(
@@ -128,3 +137,103 @@ def no_models(config: Config) -> Iterator[Hit]:
     found = config.value.get("model_list")
     if config.closed and not found and (found is None or isinstance(found, list)):
         yield Hit(("model_list",), "model_list is empty.", on_key=True)
+
+
+@rule(
+    "GW275",
+    title="A semantic cache lacks what it needs",
+    why="It compares prompts by how alike they are. Without a threshold for that, or without a "
+    "place for its vectors, LiteLLM ends at its start with a traceback.",
+    remedy="Add it; similarity_threshold is between 0 and 1, where 1 wants equal prompts.",
+    failing="""
+litellm_settings:
+  request_timeout: 60
+  cache: true
+  cache_params:  # <--
+    type: redis-semantic
+    ttl: 600
+""",
+    passing="""
+litellm_settings:
+  request_timeout: 60
+  cache: true
+  cache_params: {type: redis-semantic, ttl: 600, similarity_threshold: 0.8}
+""",
+)
+def semantic_cache(config: Config) -> Iterator[Hit]:
+    """Semantic caches without a threshold or a collection."""
+    settings = config.section("litellm_settings")
+    params = settings.get("cache_params")
+    if settings.get("cache") is not True or not isinstance(params, dict):
+        return
+    needed = _NEEDED.get(str(params.get("type")), ())
+    missing = [key for key in needed if params.get(key) is None]
+    if missing:
+        yield Hit(_CACHE, f"cache_params has no {' and no '.join(missing)}.", on_key=True)
+
+
+@rule(
+    "GW276",
+    title="The name of a logger is misspelt",
+    why="In success_callback and failure_callback LiteLLM compares the name with those it knows "
+    "and goes on in silence, so nothing is logged; in callbacks it looks for a Python module of "
+    "that name and ends.",
+    remedy="Correct the name.",
+    failing="""
+litellm_settings:
+  request_timeout: 60
+  success_callback: [langfues]  # <--
+""",
+    passing="""
+litellm_settings: {request_timeout: 60, success_callback: [langfuse], callbacks: [own.handler]}
+""",
+)
+def logger(config: Config) -> Iterator[Hit]:
+    """Names of callbacks that are a slip of one LiteLLM has; others may be of one's own."""
+    known = config.known.choices.get(_LOGGER_NAMES, [])
+    settings = config.section("litellm_settings")
+    for key in _LOGGERS:
+        value = settings.get(key)
+        for index, each in enumerate(value if isinstance(value, list) else ()):
+            if not isinstance(each, str) or each in known:
+                continue
+            slips = [name for name in known if is_slip(each, name)]
+            if slips:
+                remedy = f"Did you mean {quoted(nearest(each, slips) or slips[0])}?"
+                message = f"LiteLLM has no logger {quoted(each)}."
+                yield Hit(("litellm_settings", key, index), message, remedy)
+
+
+@rule(
+    "GW219",
+    title="A URL stands where the host of Redis belongs",
+    why="The client looks the whole text up as the name of a machine, finds none, and each request "
+    "waits for a cache that is never there.",
+    remedy="Write the host alone, or the whole address under url (redis_url).",
+    failing="""
+litellm_settings:
+  request_timeout: 60
+  cache: true
+  cache_params:
+    type: redis
+    host: redis://redis.internal  # <--
+    port: 6379
+""",
+    passing="""
+litellm_settings:
+  request_timeout: 60
+  cache: true
+  cache_params: {type: redis, host: redis.internal, port: 6379}
+""",
+)
+def url_as_host(config: Config) -> Iterator[Hit]:
+    """Hosts with a scheme, of the cache and of the Router's Redis."""
+    params = config.section("litellm_settings").get("cache_params")
+    router = config.section("router_settings")
+    places: tuple[tuple[Path, Any], ...] = (
+        ((*_CACHE, "host"), params.get("host") if isinstance(params, dict) else None),
+        (("router_settings", "redis_host"), router.get("redis_host")),
+    )
+    for path, value in places:
+        if isinstance(value, str) and "://" in value:
+            yield Hit(path, f"{quoted(value)} is a URL.")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.registry.rule import Path
 
 _SECTIONS = {
+    "include": list,
     "model_list": list,
     "litellm_settings": dict,
     "router_settings": dict,
@@ -140,7 +141,7 @@ router_settings:
     passing="router_settings: {num_retries: 0, routing_strategy: least-busy}",
 )
 def choices(config: Config) -> Iterator[Hit]:
-    """Words that are not among those an annotation lists."""
+    """Words that are not among those an annotation, or an enumeration, lists."""
     for part, key, value, path in settings(config):
         words = allowed(config.known.kind(part, key), config.known.choices)
         known = list(words.words)
@@ -148,12 +149,42 @@ def choices(config: Config) -> Iterator[Hit]:
             known = list(config.known.names["modes"])
         elif words.open or not known:
             continue
-        several = isinstance(value, list)
-        for index, each in enumerate(value if several else [value]):
-            if isinstance(each, str) and each not in known and not each.startswith(ENVIRONMENT):
-                message = f"{quoted(each)} is no {key} that LiteLLM has."
-                where: Path = (*path, index) if several else path
-                yield Hit(where, message, suggest(each, known))
+        yield from _none_of(value, known, key, path)
+    for key, value, path, names in _enumerated(config):
+        yield from _none_of(value, config.known.names[names], key, path)
+    providers = sorted(config.known.providers)
+    budgets = config.section("router_settings").get("provider_budget_config")
+    for name in budgets if isinstance(budgets, dict) else ():
+        if name not in providers:
+            message = f"{quoted(name)} is no provider that LiteLLM has."
+            path = ("router_settings", "provider_budget_config", name)
+            yield Hit(path, message, suggest(name, providers), on_key=True)
+
+
+def _enumerated(config: Config) -> Iterator[tuple[str, Any, Path, str]]:
+    """Key, value and place of what an enumeration of LiteLLM lists, and the name of that."""
+    guardrails = config.value.get("guardrails")
+    for index, each in enumerate(guardrails if isinstance(guardrails, list) else ()):
+        params = each.get("litellm_params") if isinstance(each, dict) else None
+        path: Path = ("guardrails", index, "litellm_params", "mode")
+        if isinstance(params, dict):
+            yield "mode", params.get("mode"), path, "guardrail_modes"
+    for name, server in config.section("mcp_servers").items():
+        path = ("mcp_servers", name, "transport")
+        if isinstance(server, dict):
+            yield "transport", server.get("transport"), path, "mcp_transports"
+    for each in config.deployments:
+        key = "supported_environments"
+        yield key, each.info.get(key), (*each.path, "model_info", key), "environments"
+
+
+def _none_of(value: Any, known: list[str], key: str, path: Path) -> Iterator[Hit]:
+    """Hits for a word, or words of a list, that are not among the known ones."""
+    several = isinstance(value, list)
+    for index, each in enumerate(value if several else [value]):
+        if isinstance(each, str) and each not in known and not each.startswith(ENVIRONMENT):
+            message = f"{quoted(each)} is no {key} that LiteLLM has."
+            yield Hit((*path, index) if several else path, message, suggest(each, known))
 
 
 @rule(
@@ -285,3 +316,28 @@ def nested_shape(config: Config) -> Iterator[Hit]:
                     yield Hit((*path, name), f"The alias {quoted(name)} leads to no name.")
             elif not isinstance(each, dict) or not _BUDGET & each.keys():
                 yield Hit((*path, name), f"The budget of {quoted(name)} has no budget_limit.")
+
+
+@rule(
+    "GW218",
+    title="A zero counts as nothing",
+    why="LiteLLM takes a zero here for a value that is not set: a timeout of zero is its default "
+    "of 6000 s, a cooldown of zero its default of 5 s.",
+    remedy="Give the time that is meant; disable_cooldowns: true switches cooldowns off.",
+    failing="""
+router_settings:
+  num_retries: 0
+  timeout: 0  # <--
+litellm_settings: {request_timeout: 60}
+""",
+    passing="""
+router_settings: {num_retries: 0, timeout: 30, disable_cooldowns: true}
+litellm_settings: {request_timeout: 60}
+""",
+)
+def zero(config: Config) -> Iterator[Hit]:
+    """Times of router_settings that are zero."""
+    for key in ("timeout", "cooldown_time"):
+        value = config.section("router_settings").get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
+            yield Hit(("router_settings", key), f"LiteLLM uses its default {key} instead of zero.")

@@ -14,7 +14,9 @@ from harness.engines.emulator.misbehaviour import FaultError, Faults, _make, kno
 
 MS = 1_000_000
 STREAMED = {"stream": True, "max_tokens": 6, "stream_options": {"include_usage": True}}
-every = pytest.mark.parametrize("dialect", dialects.names())
+SPEAKERS = sorted(set(dialects.names()) - {"anthropic"})
+"""Those that have OpenAI's chat; the other one has a file of its own."""
+every = pytest.mark.parametrize("dialect", SPEAKERS)
 
 
 def fault(name: str, times: int | None = None, **settings: Any) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def test_a_status_comes_in_the_envelope_of_the_dialect(lab: Any, dialect: str) -
         it.emulator.set_faults([fault("http.status", status=429, retry_after=7)])
         answered = await it.chat(**STREAMED)
         assert answered.status == 429
-        assert "retry-after: 7" in answered.head
+        assert "retry-after: 7" in answered.head.lower()
         assert answered.json["error"]["message"]
         assert it.ledger()[-1].faults == ("http.status",)
         assert (await it.ask(lab.get("/v1/models"))).status == 200
@@ -173,7 +175,7 @@ def test_no_finish_leaves_out_the_reason_only(lab: Any, dialect: str) -> None:
     lab.run(scenario, dialect=dialect)
 
 
-@pytest.mark.parametrize("dialect", sorted(set(dialects.names()) - {"ollama"}))
+@pytest.mark.parametrize("dialect", sorted(set(SPEAKERS) - {"ollama"}))
 def test_a_duplicate_role_is_the_opening_event_again(lab: Any, dialect: str) -> None:
     async def scenario(it: Any) -> None:
         good, bad = await beside(it, fault("stream.duplicate_role"), **STREAMED)

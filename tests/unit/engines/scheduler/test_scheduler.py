@@ -34,7 +34,7 @@ class Load:
 
 
 @st.composite
-def loads(draw: st.DrawFn, **fixed: Any) -> Load:
+def loads(draw: st.DrawFn, /, **fixed: Any) -> Load:
     block_size = draw(st.sampled_from([1, 2, 4, 8]))
     longest = draw(st.integers(4, 48))
     seats = draw(st.integers(1, 8))
@@ -78,7 +78,8 @@ class Played:
         self._play(load)
 
     def _play(self, load: Load) -> None:
-        scheduler, coming, flying = self.scheduler, list(load.requests), []
+        scheduler, coming = self.scheduler, list(load.requests)
+        flying: list[Any] = []
         depth = 2 if load.config.async_scheduling else 1
         for step in range(20_000):
             while coming and coming[0][0] <= step:

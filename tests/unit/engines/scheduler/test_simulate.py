@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness.engines.scheduler import SchedulerConfig, SchedulerError
-from harness.engines.scheduler.simulate import Arrival, Outcome, simulate
+from harness.engines.scheduler.simulate import Arrival, Balancing, Outcome, simulate
 from harness.engines.scheduler.steptime import Fitted
 
 LIMITS = SchedulerConfig(
@@ -34,9 +34,15 @@ def test_who_comes_amid_a_step_waits_for_the_next_and_one_more_if_it_was_planned
     assert ttft == {False: 1.5, True: 2.5}
 
 
-def test_time_in_front_of_the_engine_is_part_of_the_first_token() -> None:
-    (outcome,) = simulate([Arrival(0.0, 4, 2)], LIMITS, SECOND, front_s=0.25).outcomes
-    assert (outcome.ttft_s, outcome.e2e_s) == (1.25, 2.25)
+def test_the_front_takes_requests_and_tokens_one_at_a_time() -> None:
+    slow = Fitted(constant_s=1.0, front_s=0.25, front_token_s=0.125)
+    (outcome,) = simulate([Arrival(0.0, 4, 2)], LIMITS, slow).outcomes
+    assert (outcome.ttft_s, outcome.e2e_s) == (0.25 + 1 + 0.125, 0.25 + 2 + 0.125)
+    delayed = replace(slow, front_delay_s=0.5)
+    (outcome,) = simulate([Arrival(0.0, 4, 2)], LIMITS, delayed).outcomes
+    assert outcome.ttft_s == 0.25 + 0.5 + 1 + 0.125
+    both = simulate([Arrival(0.0, 4, 1), Arrival(0.0, 4, 1)], LIMITS, slow).outcomes
+    assert [each.ttft_s for each in both] == [1.375, 2.375]  # the second came during a step
 
 
 def test_past_its_capacity_an_engine_makes_wait_and_preempts() -> None:
@@ -55,8 +61,9 @@ def test_past_its_capacity_an_engine_makes_wait_and_preempts() -> None:
 
 def test_replicas_share_the_load() -> None:
     arrivals = [Arrival(0.0, 4, 20) for _ in range(8)]
-    for balancing in ("least-busy", "round-robin"):
-        run = simulate(arrivals, LIMITS, SECOND, replicas=4, balancing=balancing)  # type: ignore[arg-type]
+    ways: tuple[Balancing, ...] = ("least-busy", "round-robin")
+    for balancing in ways:
+        run = simulate(arrivals, LIMITS, SECOND, replicas=4, balancing=balancing)
         assert sorted(o.replica for o in run.outcomes) == [0, 0, 1, 1, 2, 2, 3, 3]
         assert run.busy_s == run.steps == 4 * 21  # the second of each came when a step had begun
 

@@ -43,7 +43,7 @@ def plan(*sequences: tuple[int, int]) -> Any:
     return scheduler.step()
 
 
-def test_the_cache_of_the_seeds_card() -> None:
+def test_the_cache_of_a_16_gb_card_with_a_7b_model_in_4_bit() -> None:
     assert QWEN2_5_7B_AWQ.kv_bytes_per_token == 57_344
     scheduler = preset("rtx-5000").scheduler
     assert (scheduler.num_blocks, scheduler.cache_tokens) == (8609, 137_744)

@@ -106,7 +106,6 @@ router_settings: {{num_retries: 0, allowed_fails: 1, fallbacks: [{{chat: ["{name
         "gpt-4o",
         "claude-sonnet-4-5",
         "azure/my-deployment",
-        "*",
         "ft:gpt-4o:org::id",
         "os.environ/M",
         "publicai/any",
@@ -118,6 +117,16 @@ model_list:
   - model_name: chat
     litellm_params: {{model: "{model}", api_key: os.environ/K}}
     model_info: {{mode: chat}}
+"""
+    assert "GW221" not in {rule for rule, _ in found(text)}
+
+
+def test_a_star_needs_no_prefix_behind_a_star() -> None:
+    text = """
+model_list:
+  - model_name: "*"
+    litellm_params: {model: "*", api_key: os.environ/K}
+    model_info: {mode: chat}
 """
     assert found(text) == []
 
@@ -195,10 +204,11 @@ def test_yaml_1_1_is_what_litellm_reads() -> None:
     text = """
 model_list:
   - model_name: a
-    litellm_params: {model: azure/m, api_key: os.environ/K, api_version: 2024-10-21}
+    litellm_params:
+      {model: azure/m, api_base: os.environ/B, api_key: os.environ/K, api_version: 2024-10-21}
     model_info: {mode: chat}
 """
-    assert found(text) == [("GW212", 3)]  # a date, so the deployment would be dropped
+    assert found(text) == [("GW212", 4)]  # a date, so the deployment would be dropped
 
 
 def test_a_circle_of_three_is_reported_once() -> None:
@@ -295,7 +305,7 @@ model_list:
     litellm_params: {{model: openai/m, api_base: "{base}", api_key: none}}
     model_info: {{mode: chat}}
 """
-    assert {rule for rule, _ in found(text)} <= {"GW225"}
+    assert {rule for rule, _ in found(text)} <= {"GW225", "GW241"}
 
 
 def test_the_name_of_a_provider_is_no_model() -> None:

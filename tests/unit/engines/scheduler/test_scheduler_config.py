@@ -7,11 +7,11 @@ import pytest
 
 from harness.engines.scheduler import SchedulerConfig, SchedulerError, chain_keys
 
-SEED = SchedulerConfig(num_blocks=8609)
+CARD = SchedulerConfig(num_blocks=8609)
 
 
 def test_the_line_of_vllm_for_8609_blocks() -> None:
-    assert SEED.capacity_line == (
+    assert CARD.capacity_line == (
         "GPU KV cache size: 137,744 tokens, "
         "Maximum concurrency for 4,096 tokens per request: 33.63x"
     )
@@ -20,7 +20,7 @@ def test_the_line_of_vllm_for_8609_blocks() -> None:
 
 
 def test_it_survives_json() -> None:
-    assert SchedulerConfig.from_json(json.loads(json.dumps(SEED.to_json()))) == SEED
+    assert SchedulerConfig.from_json(json.loads(json.dumps(CARD.to_json()))) == CARD
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,140 @@
+"""``harness calibrate``: fit the emulator's step time to a running engine, and say how well."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from harness.cli.generating import loaded
+from harness.cli.options import config_option, json_option, show_json, stop
+from harness.engines.scheduler import SchedulerError
+from harness.load.calibrate import CalibrateError, calibrate, discover
+from harness.load.calibrate.calibration import JUDGED
+from harness.wire import RecordingClient, WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.load.calibrate import Calibration, Comparison
+
+_WIDTH = 110
+_TEXTS = {"throughput": "tokens/s", "ttft_s": "TTFT ms", "e2e_s": "E2E ms"}
+
+
+@click.command("calibrate")
+@click.argument("engine")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the prices and all comparisons there, as JSON.",
+)
+@click.option("--key", "key_variable", help="Environment variable that holds the API key.")
+@click.option("--max-num-seqs", type=click.IntRange(1), default=128, show_default=True)
+@click.option("--max-num-batched-tokens", type=click.IntRange(1), default=2048, show_default=True)
+@click.option("--repetitions", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@config_option
+@json_option
+def calibrate_(
+    engine: str,
+    out: Path | None,
+    key_variable: str | None,
+    max_num_seqs: int,
+    max_num_batched_tokens: int,
+    repetitions: int,
+    seed: int,
+    config: Path,
+    as_json: bool,  # noqa: FBT001 - click calls it by name
+) -> None:
+    """Fit the step time of an emulated engine to ENGINE, a running vLLM server.
+
+    ENGINE is a URL, or the name of a provider of the sources. It is driven at full load for some
+    minutes. A server does not tell --max-num-seqs and --max-num-batched-tokens: give them as it
+    was started.
+    """
+    key = None
+    if key_variable is not None:
+        key = os.environ.get(key_variable)
+        if not key:
+            stop(f"calibrate.no-key: the variable {key_variable} is not set or empty")
+    url = engine if "://" in engine else _address(engine, config, as_json=as_json)
+
+    async def go(say: Callable[[str], None]) -> Calibration:
+        async with RecordingClient(timeout_s=600) as client:
+            target = await discover(
+                client,
+                url,
+                key=key,
+                max_num_seqs=max_num_seqs,
+                max_num_batched_tokens=max_num_batched_tokens,
+            )
+            return await calibrate(client, target, seed=seed, repetitions=repetitions, say=say)
+
+    try:
+        found = asyncio.run(go(lambda text: click.echo(text, err=True)))
+    except* (CalibrateError, SchedulerError) as errors:
+        first = errors.exceptions[0]
+        stop(f"{getattr(first, 'id', 'calibrate')}: {first}")
+    except* WireError as errors:
+        stop(f"calibrate.url: {errors.exceptions[0]}")
+    document = found.to_json()
+    if out is not None:
+        out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        show_json(document)
+        return
+    _show(found)
+
+
+def _address(provider: str, config: Path, *, as_json: bool) -> str:
+    registry = loaded(config, as_json=as_json)
+    if provider not in registry.providers:
+        stop(
+            f"calibrate.no-provider: no provider is called {provider!r}: there are "
+            f"{', '.join(registry.providers)}; or give a URL"
+        )
+    return registry.origin(provider)
+
+
+def _show(found: Calibration) -> None:
+    table = Table(title=f"{found.model}: predicted, measured, error", title_justify="left")
+    table.add_column("load", no_wrap=True)
+    for column in (*(_TEXTS[figure] for figure in JUDGED), "waiting", "preempted"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for each in found.comparisons:
+        table.add_row(
+            each.load.name,
+            *(_cell(each, figure) for figure in JUDGED),
+            f"{each.predicted.waiting:.1f} {each.measured.waiting:.1f}",
+            f"{each.predicted.preemptions:.0f} {each.measured.preemptions:.0f}",
+        )
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
+    console.print(table)
+    noise = [each.noise[figure] for each in found.comparisons for figure in each.noise]
+    console.print(
+        f"Median error on loads that were not fitted: {found.error:.0%}. "
+        f"{found.repetitions} repetitions, interleaved, lay "
+        f"{median(noise) if noise else 0:.0%} apart in the median."
+    )
+    prices = found.prices.to_json()
+    console.print(
+        "A step costs "
+        + ", ".join(f"{name} {value:.3g}" for name, value in prices.items() if name != "kind")
+    )
+
+
+def _cell(each: Comparison, figure: str) -> str:
+    scale = 1 if figure == "throughput" else 1000
+    predicted, measured = getattr(each.predicted, figure), getattr(each.measured, figure)
+    error = each.error(figure)
+    shown = "" if error is None else f" {error:.0%}"
+    return f"{predicted * scale:.0f} {measured * scale:.0f}{shown}"

@@ -1,0 +1,80 @@
+"""The loads an engine is calibrated with: closed loops, drawn from a seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.engines.scheduler import SchedulerConfig
+
+_LETTERS = "bcdfghklmnprstvwz"
+_VOWELS = "aeiou"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: the tokens its prompt should have, and those of its answer."""
+
+    prompt_tokens: int
+    answer_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """``concurrency`` clients, each asking again as soon as it has its answer."""
+
+    name: str
+    concurrency: int
+    requests: tuple[Request, ...]
+    held_out: bool = False
+    """It judges the fit and has no part in it."""
+
+
+def plan_loads(
+    config: SchedulerConfig, *, seed: int, concurrencies: Sequence[int] = (1, 4, 16, 32, 64)
+) -> list[Load]:
+    """Loads to fit and loads to judge, for an engine of this configuration.
+
+    Lengths are spread over 0.25 to 1.75 of their mean, so that answers do not end in lock-step.
+    A load past the capacity of the cache is there if the sequences that may run can fill it.
+    """
+    draw = random.Random(seed)  # noqa: S311 - a load, not a secret
+    unit = min(config.max_model_len, 1024)
+    loads = []
+    for concurrency in concurrencies:
+        for held_out in (False, True):
+            count = max(6, min(3 * concurrency, 128))
+            means = (unit // 8, unit // 16) if not held_out else (unit // 10, unit // 12)
+            name = f"{concurrency} at a time{', held out' if held_out else ''}"
+            requests = tuple(_draw(draw, *means) for _ in range(count))
+            loads.append(Load(name, concurrency, requests, held_out))
+    crowd = min(max(concurrencies), config.max_num_seqs)
+    longest = config.cache_tokens * 2 // crowd
+    if longest < config.max_model_len:
+        for held_out in (False, True):
+            share = 0.35 if not held_out else 0.30
+            means = (int(longest * share), int(longest * (1 - share)))
+            name = f"past capacity{', held out' if held_out else ''}"
+            requests = tuple(_draw(draw, *means) for _ in range(2 * crowd))
+            loads.append(Load(name, crowd, requests, held_out))
+    return loads
+
+
+def words(count: int, seed: str) -> str:
+    """``count`` words that no other seed begins with."""
+    draw = random.Random(seed)  # noqa: S311 - a text, not a secret
+    return " ".join(
+        "".join(draw.choice(_LETTERS) + draw.choice(_VOWELS) for _ in range(2))
+        for _ in range(count)
+    )
+
+
+def _draw(draw: random.Random, prompt: int, answer: int) -> Request:
+    return Request(
+        max(2, int(prompt * draw.uniform(0.25, 1.75))),
+        max(2, int(answer * draw.uniform(0.25, 1.75))),
+    )

@@ -1,0 +1,117 @@
+"""What the engine hands back: an exchange, and when it should have happened."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+from harness.wire import stamps
+from harness.wire.exchange import Clock, End, Exchange, Read, Request
+
+UNSTAMPED = 0
+
+
+class Tape:
+    """The raw reads of one exchange: nothing here is tracked by the garbage collector."""
+
+    __slots__ = ("arrived", "pieces", "seen", "size")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.seen: array[int] = array("q")
+        """CLOCK_MONOTONIC after each read returned."""
+        self.arrived: array[int] = array("q")
+        """CLOCK_REALTIME of its arrival as the kernel says, or `UNSTAMPED`."""
+        self.size = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Recorded:
+    """One exchange of the engine. All ``*_ns`` are CLOCK_MONOTONIC nanoseconds.
+
+    ``exchange`` is made from the raw reads when it is first asked for, in the thread that asks:
+    leave it until the load is over. ``use`` counts the exchanges of the connection, this one
+    included: 1 means that it was opened for this one. An exchange on a connection used before
+    was ``connected`` when it ``started``.
+    """
+
+    id: str
+    request: Request
+    labels: dict[str, str]
+    scheduled_ns: int | None
+    """When it was to start; None if as soon as possible."""
+    submitted_ns: int
+    started_ns: int
+    connected_ns: int | None = None
+    sent_ns: int | None = None
+    ended_ns: int = 0
+    end: End
+    detail: str = ""
+    use: int = 1
+    tape: Tape = field(repr=False)
+    offsets_ns: tuple[int | None, int] = field(default=(None, 0), repr=False)
+    _exchange: Exchange | None = field(default=None, init=False, repr=False)
+
+    @property
+    def due_ns(self) -> int:
+        """When it should have started: as scheduled, or else when it was handed over."""
+        return self.submitted_ns if self.scheduled_ns is None else self.scheduled_ns
+
+    @property
+    def dispatch_lag_ns(self) -> int:
+        """How much later than due the client started it.
+
+        It is the client's own delay, of its callers, its loop or its limit on exchanges in
+        flight: a latency from the scheduled time counts it, one from the sent time does not.
+        """
+        return self.started_ns - self.due_ns
+
+    @property
+    def reads(self) -> int:
+        """How many reads were recorded."""
+        return len(self.tape.pieces)
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange, as `harness.wire.RecordingClient` would have recorded it."""
+        if self._exchange is None:
+            clock, reads = self._settled()
+            self._exchange = Exchange(
+                id=self.id,
+                request=self.request,
+                started_ns=self.started_ns,
+                connected_ns=self.connected_ns,
+                sent_ns=self.sent_ns,
+                ended_ns=self.ended_ns,
+                reads=reads,
+                end=self.end,
+                detail=self.detail,
+                clock=clock,
+                labels=self.labels,
+            )
+        return self._exchange
+
+    @property
+    def receive_lags_ns(self) -> tuple[int, ...]:
+        """For each read how long its last byte lay in the kernel; empty without its stamps.
+
+        The direct measure of a saturated client: while it stays far below the gap between
+        tokens, few events share a read.
+        """
+        if self.exchange.clock is not Clock.KERNEL:
+            return ()
+        return tuple(
+            seen - read.at_ns
+            for seen, read in zip(self.tape.seen, self.exchange.reads, strict=True)
+        )
+
+    def _settled(self) -> tuple[Clock, tuple[Read, ...]]:
+        before, after = self.offsets_ns
+        return stamps.choose(
+            self.tape.pieces,
+            seen=self.tape.seen,
+            arrived=[real or None for real in self.tape.arrived],
+            offset_before_ns=before,
+            offset_after_ns=after,
+            connected_ns=self.connected_ns,
+        )

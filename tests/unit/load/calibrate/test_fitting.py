@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import median
+
+from harness.engines.scheduler import SchedulerConfig
+from harness.engines.scheduler.steptime import Fitted
+from harness.load.calibrate import Calibration, Comparison, Load, Measured, fit, plan_loads, predict
+from harness.load.calibrate.calibration import JUDGED
+from harness.load.calibrate.loads import words
+
+CONFIG = SchedulerConfig(
+    num_blocks=100, block_size=32, max_model_len=512, max_num_seqs=16, async_scheduling=True
+)
+TRUE = Fitted(
+    constant_s=0.004,
+    prefill_token_s=5e-5,
+    decode_s=4e-4,
+    context_token_s=2e-7,
+    front_s=0.006,
+    front_token_s=1e-4,
+)
+NOTHING = Measured((), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def met(load: Load, prices: Fitted = TRUE) -> Measured:
+    """What an engine with these prices would have answered."""
+    return predict(CONFIG, prices, load, replace(NOTHING, requests=load.requests))
+
+
+LOADS = plan_loads(CONFIG, seed=3, concurrencies=(1, 4, 16))
+
+
+def test_loads_are_there_to_fit_and_to_judge_and_one_is_past_the_capacity() -> None:
+    names = [load.name for load in LOADS]
+    assert names[:2] == ["1 at a time", "1 at a time, held out"]
+    assert names[-2:] == ["past capacity", "past capacity, held out"]
+    assert met(LOADS[-2]).preemptions + met(LOADS[-2]).waiting > 0
+    assert [load.name for load in plan_loads(replace(CONFIG, num_blocks=9000), seed=3)][-1] == (
+        "64 at a time, held out"
+    )
+    assert plan_loads(CONFIG, seed=3) == plan_loads(CONFIG, seed=3) != plan_loads(CONFIG, seed=4)
+
+
+def test_no_two_prompts_begin_alike() -> None:
+    assert words(5, "a") == words(5, "a")
+    assert words(5, "a").split()[0] != words(5, "b").split()[0]
+    assert len(words(7, "c").split()) == 7
+
+
+def test_it_finds_prices_that_predict_what_was_not_fitted() -> None:
+    found = fit(CONFIG, [(load, met(load), {}) for load in LOADS if not load.held_out])
+    errors = [
+        abs(getattr(predict(CONFIG, found, load, met(load)), figure) / real - 1)
+        for load in LOADS
+        if load.held_out
+        for figure in JUDGED
+        if (real := getattr(met(load), figure))
+    ]
+    assert median(errors) < 0.05
+    assert max(errors) < 0.2
+
+
+def test_prices_of_another_engine_predict_badly_and_are_said_to() -> None:
+    wrong = replace(TRUE, constant_s=0.02, decode_s=2e-3)
+    comparisons = tuple(Comparison(load, met(load), met(load, wrong), noise={}) for load in LOADS)
+    calibration = Calibration("http://engine", "m", CONFIG, wrong, comparisons, 3, 1)
+    assert calibration.error > 0.5
+    right = replace(
+        calibration,
+        comparisons=tuple(Comparison(load, met(load), met(load), noise={}) for load in LOADS),
+    )
+    assert right.error == 0
+    document = right.to_json()
+    assert document["batching"]["step_time"]["kind"] == "fitted"
+    assert document["held_out_error"]["all"] == 0
+    assert document["loads"][0]["error"]["preemptions"] is None  # there were none to predict
+
+
+def test_the_same_measurements_give_the_same_prices() -> None:
+    seen: list[tuple[Load, Measured, dict[str, float]]] = [
+        (load, met(load), {}) for load in LOADS[:3:2]
+    ]
+    assert fit(CONFIG, seen, rounds=20) == fit(CONFIG, seen, rounds=20)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from harness.engines.engine import EngineError
+from harness.registry import load
+from harness.stack import TIERS, Stack, kinds_of, one_kind, require
+from harness.stack.fleet import missing
+
+if TYPE_CHECKING:
+    from harness.evidence import Behind
+
+REGISTRY = load(Path(__file__).parents[3] / "config")
+
+
+def test_each_tier_has_more_real_engines_than_the_one_before() -> None:
+    real = [
+        {name for name, kind in kinds_of(REGISTRY, tier).items() if kind == "real"}
+        for tier in TIERS
+    ]
+    assert real == [
+        set(),
+        {"llama-cpp-native"},
+        {"llama-cpp-native", "llama-cpp-python", "vllm"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "one"),
+    [
+        (["real", "real"], "real"),
+        (["real", "emulated"], "mixed"),
+        (["emulated"], "emulated"),
+        ([], "none"),
+    ],
+)
+def test_different_kinds_together_are_mixed(kinds: list[Behind], one: str) -> None:
+    assert one_kind(kinds) == one
+
+
+def test_emulated_engines_need_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    require(REGISTRY, "emulated")
+
+
+def test_what_is_not_installed_is_named_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    assert missing(REGISTRY, "full") == ["llama-cpp", "vllm", "valkey", "prometheus"]
+    with pytest.raises(
+        EngineError, match=r"nox -s engines -- llama-cpp valkey prometheus`"
+    ) as caught:
+        require(REGISTRY, "native")
+    assert caught.value.id == "engine.not-installed"
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    """One that was never started, in front of a real vLLM and emulated others."""
+    stack = Stack(REGISTRY, client=cast("Any", None), directory=tmp_path, seed=1)
+    for name in REGISTRY.enabled_providers():
+        real = name == "vllm"
+        each = SimpleNamespace(kind="real" if real else "emulated", start_s=35.0 if real else 0.3)
+        stack.engines[name] = cast("Any", each)
+    return stack
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind"),
+    [
+        ("vllm", "real"),
+        ("vllm:workspace-coder", "real"),
+        ("ollama", "emulated"),
+        ("ollama:llama3.1:latest", "emulated"),
+        ("gateway:qwen-coder-vllm", "real"),
+        ("gateway:llama3.1:latest", "emulated"),
+        ("qwen-coder-vllm [down: none]", "mixed"),
+        ("qwen-coder-vllm [revived: ollama]", "mixed"),
+        ("llama-cpp-balanced", "emulated"),
+        ("code", "real"),
+    ],
+)
+def test_evidence_says_what_stood_behind_its_subject(stack: Stack, subject: str, kind: str) -> None:
+    assert stack.kind_of(subject) == kind
+
+
+def test_what_concerns_the_whole_has_the_kind_of_the_whole(stack: Stack) -> None:
+    for subject in ("no-such-model", "https://stranger.example", "wrong key"):
+        assert stack.kind_of(subject) == "emulated"
+
+
+def test_who_starts_slowly_comes_last_and_equal_ones_keep_their_order(stack: Stack) -> None:
+    chain = ["vllm", "ollama", "llama-cpp-native"]
+    assert stack.slowest_last(chain) == ["ollama", "llama-cpp-native", "vllm"]
