@@ -11,6 +11,7 @@ from harness.cli.checking import lint, validate
 from harness.cli.explaining import explain
 from harness.cli.forecasting import forecast_
 from harness.cli.generating import backup, generate, plan
+from harness.cli.listing import engines
 from harness.cli.running import report, run
 from harness.cli.starting import import_, init
 from harness.cli.up import up
@@ -29,6 +30,7 @@ _COMMANDS = (
     report,
     up,
     forecast_,
+    engines,
     calibrate_,
 )
 

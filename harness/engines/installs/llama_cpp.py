@@ -40,6 +40,9 @@ _OPTIONS = {
     "LLAMA_USE_PREBUILT_UI": "OFF",  # else the build downloads a web page
     "LLAMA_OPENSSL": "OFF",
     "GGML_NATIVE": "OFF",
+    # The source is a submodule without its repository: the server would call itself b0-unknown.
+    "LLAMA_BUILD_NUMBER": "1",
+    "LLAMA_BUILD_COMMIT": "0c1e570",
 }
 _OLDEST_CMAKE = (3, 21)  # llama-cpp-python's own demand, the higher one
 
@@ -56,9 +59,10 @@ class LlamaCpp(Installation):
         return pinned("llama-cpp-source", "llama-cpp-python")
 
     def edition(self) -> str:
-        """Version, instruction sets, C library, locks and Python."""
+        """Version, instruction sets, C library, and by fingerprint options, locks and Python."""
         sets = "-".join(self.instruction_sets()) or "baseline"
-        locks = fingerprint_of("llama-cpp", "llama-cpp-source", tag=None)
+        ours = f"{fingerprint_of('llama-cpp', tag=None)} {sorted(_OPTIONS.items())}"
+        locks = fingerprint_of("llama-cpp", "llama-cpp-source", tag=ours)
         architecture, libc = self.machine.architecture, self.machine.libc()
         return f"{self.version}-{architecture}-{sets}-{libc}-{locks}"
 
