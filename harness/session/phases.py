@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.contract.deviations import Ledger
     from harness.evidence import Evidence
     from harness.gate import Policy
-    from harness.stack import Stack
+    from harness.stack import Stack, Tier
     from harness.wire import Exchange
 
 BALANCE_ASKS = 160
@@ -66,12 +66,16 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One part of the job; ``owns`` are the first words of the checks it answers."""
+    """One part of the job; ``owns`` are the first words of the checks it answers.
+
+    ``tiers`` are those of engines that give it something to do; all of them, if empty.
+    """
 
     name: str
     detail: str
     owns: tuple[str, ...]
     run: Callable[[Work], AsyncGenerator[Evidence, None]]
+    tiers: tuple[Tier, ...] = ()
 
 
 async def access_phase(work: Work) -> AsyncGenerator[Evidence, None]:
@@ -318,6 +322,7 @@ PHASES = (
         detail="what Prometheus reads",
         owns=("monitoring",),
         run=monitoring_phase,
+        tiers=("native", "full"),
     ),
     Phase(name="latency", detail="TTFT, ITL, E2E under load", owns=("latency",), run=latency_phase),
     Phase(name="fallback", detail="the kill matrix", owns=("fallback",), run=fallback_phase),

@@ -123,7 +123,12 @@ class _Job:
     ) -> None:
         self.options, self.registry, self.ledger = options, registry, ledger
         self.emit, self.rehearsal = emit, rehearsal
-        self.phases = [p for p in PHASES if not options.phases or p.name in options.phases]
+        self.phases = [
+            phase
+            for phase in PHASES
+            if phase.name in (options.phases or (phase.name,))
+            and options.tier in (phase.tiers or (options.tier,))
+        ]
         self.policy = policy if not options.phases else _narrowed(policy, self.phases)
         self.secrets = new_secrets(registry)
         kinds: dict[str, Behind] = {**kinds_of(registry, options.tier)}
