@@ -109,12 +109,13 @@ class Ticket:
         """Call ``call`` once it has ended, or now if it has.
 
         It runs in the thread of the engine, between two reads: let it ring a bell, never work.
+        What it raises goes to ``sys.excepthook`` and to nobody else.
         """
         with self._lock:
             if self._recorded is None:
                 self._callbacks.append(call)
                 return
-        call(self)
+        self._tell(call)
 
     def settle(self, recorded: Recorded) -> None:
         """Say how it ended; the engine's part. Only the first one counts."""
@@ -124,10 +125,13 @@ class Ticket:
             self._recorded = recorded
             callbacks, self._callbacks = self._callbacks, []
         for call in callbacks:
-            try:
-                call(self)
-            except Exception:  # noqa: BLE001 - the caller's bug must not end the engine's thread
-                sys.excepthook(*sys.exc_info())
+            self._tell(call)
+
+    def _tell(self, call: Callable[[Ticket], object]) -> None:
+        try:
+            call(self)
+        except Exception:  # noqa: BLE001 - the caller's bug must not end the engine's thread
+            sys.excepthook(*sys.exc_info())
 
     def _forget(self, call: Callable[[Ticket], object]) -> None:
         with self._lock, suppress(ValueError):

@@ -589,6 +589,10 @@ def test_a_callback_that_fails_harms_nobody(
     assert bell.wait(LIMIT_S)
     assert engine.submit(get(dead_url)).wait(LIMIT_S).end is End.REFUSED
     assert "planted" in capfd.readouterr().err
+    ended = engine.submit(get(dead_url))
+    ended.wait(LIMIT_S)
+    ended.add_done_callback(fail)
+    assert "planted" in capfd.readouterr().err, "likewise where it is called at once"
     bell.close()
 
 
