@@ -47,7 +47,7 @@ _SCHEMA = {
     "additionalProperties": False,
 }
 _NAMED = {"type": "function", "function": {"name": "get_weather"}}
-_CLAUDE = {"model": MODEL, "max_tokens": 4, "messages": _HI}
+_MESSAGES = {"model": MODEL, "max_tokens": 4, "messages": _HI}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,15 +226,15 @@ REST: tuple[Probe, ...] = (
 )
 """Models, embeddings, tokens, health: what is not a completion in OpenAI's dialect."""
 
-CLAUDE: tuple[Probe, ...] = (
-    _post("messages", "/v1/messages", _CLAUDE),
-    _post("messages.stream", "/v1/messages", {**_CLAUDE, "stream": True}),
+MESSAGES: tuple[Probe, ...] = (
+    _post("messages", "/v1/messages", _MESSAGES),
+    _post("messages.stream", "/v1/messages", {**_MESSAGES, "stream": True}),
     _post("messages.bad", "/v1/messages", {"model": MODEL, "max_tokens": 4}),
-    _post("messages.model", "/v1/messages", {**_CLAUDE, "model": "no-such-model"}),
-    _post("messages.key", "/v1/messages", _CLAUDE, "wrong"),
+    _post("messages.model", "/v1/messages", {**_MESSAGES, "model": "no-such-model"}),
+    _post("messages.key", "/v1/messages", _MESSAGES, "wrong"),
     _post("messages.count", "/v1/messages/count_tokens", {"model": MODEL, "messages": _HI}),
 )
 """Anthropic's Messages API, which vLLM and llama-server serve too."""
 
-PROBES: tuple[Probe, ...] = CHAT + TEXT + REFUSED + REST + CLAUDE
+PROBES: tuple[Probe, ...] = CHAT + TEXT + REFUSED + REST + MESSAGES
 """All of them, in the order they are asked."""
