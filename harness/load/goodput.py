@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness import answer as answers
 from harness.answer import DeltaKind
@@ -17,7 +17,7 @@ from harness.load.timing import timing
 from harness.statistics import bootstrap, quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from harness.answer import Answer
     from harness.statistics import Bootstrapped, Estimate
@@ -93,9 +93,7 @@ def met(recorded: Recorded) -> Met:
 def met_by(answer: Answer, *, due_ns: int | None = None) -> Met:
     """What the request of ``answer`` met, due at ``due_ns``, by default when it started.
 
-    Tokens are those the server states in ``usage``, else one a chunk. Those of the first chunk
-    are the ones it states there (usage in every chunk), else as many as the average chunk
-    brings: a server that sends four tokens a chunk is then as fast as it is.
+    The times of a stream are those of `timing`.
     """
     exchange = answer.exchange
     timed = timing(answer)
@@ -111,8 +109,6 @@ def met_by(answer: Answer, *, due_ns: int | None = None) -> Met:
         )
     deltas = answer.deltas
     seen = next((delta for delta in deltas if delta.kind is not DeltaKind.REASONING), None)
-    after_first = timed.tokens - _tokens_of_first(answer, timed.tokens)
-    spread_ms = (deltas[-1].at_ns - deltas[0].at_ns) / _MS
     first = deltas[0]
     return Met(
         whole=True,
@@ -123,7 +119,7 @@ def met_by(answer: Answer, *, due_ns: int | None = None) -> Met:
         visible_ms=(seen.at_ns - exchange.sent_ns) / _MS if seen else None,
         itl_ms=median(timed.itl_ms) if timed.itl_ms else None,
         stall_ms=max(timed.itl_ms, default=None),
-        tpot_ms=spread_ms / after_first if after_first > 0 and len(deltas) > 1 else None,
+        tpot_ms=timed.tpot_ms,
         e2e_ms=timed.e2e_ms,
         normalised_ms=timed.e2e_ms / timed.tokens,
         due_ttft_ms=timed.ttft_ms + queue_ms,
@@ -216,18 +212,3 @@ def figure(mets: Sequence[Met], metric: str, q: float, *, confidence: float = 0.
     """
     values = [getattr(one, METRICS[metric]) for one in mets]
     return quantile([value for value in values if value is not None], q, confidence=confidence)
-
-
-def _tokens_of_first(answer: Answer, tokens: int) -> float:
-    first = answer.deltas[0]
-    for event, chunk in answer.chunks:
-        if event.at_ns == first.at_ns and (stated := _stated(chunk)) is not None:
-            return stated
-    return max(1.0, tokens / len(answer.deltas))
-
-
-def _stated(chunk: Mapping[str, Any]) -> int | None:
-    """The completion tokens so far, where a chunk that bears tokens states them too."""
-    usage = chunk.get("usage")
-    stated = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    return stated if chunk.get("choices") and isinstance(stated, int) and stated > 0 else None

@@ -7,6 +7,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from harness.answer import Answer
 
 _MS = 1e6
@@ -19,8 +22,10 @@ class Timing:
     ``ttft_ms`` ends at the first token-bearing delta (content, reasoning or tool
     call, never a chunk that carries only a role). ``itl_ms`` holds the gaps between
     successive token-bearing deltas, ``e2e_ms`` ends with the stream's last event,
-    and ``tpot_ms`` is (last delta - first delta) / (completion tokens - 1), the
-    token count as the server states it in usage, else one token a delta.
+    and ``tpot_ms`` is (last delta - first delta) / tokens after the first delta. Tokens
+    are counted as the server states them in usage, else one a delta; those of the first
+    delta are what it states there (usage in every chunk), else as many as the average
+    delta brings: a server that sends four tokens a chunk is then as fast as it is.
     ``merged`` counts deltas that shared a read, whose stamps are upper bounds.
     """
 
@@ -44,11 +49,29 @@ def timing(answer: Answer) -> Timing | None:
     stamps = [delta.at_ns for delta in answer.deltas]
     stated = (answer.usage or {}).get("completion_tokens")
     tokens = stated if isinstance(stated, int) and stated > 0 else len(stamps)
+    after_first = tokens - _tokens_of_first(answer, tokens)
     return Timing(
         ttft_ms=(stamps[0] - sent) / _MS,
         itl_ms=tuple((later - earlier) / _MS for earlier, later in pairwise(stamps)),
-        tpot_ms=(stamps[-1] - stamps[0]) / _MS / (tokens - 1) if tokens > 1 else None,
+        tpot_ms=(stamps[-1] - stamps[0]) / _MS / after_first
+        if after_first > 0 and len(stamps) > 1
+        else None,
         e2e_ms=(answer.events[-1].at_ns - sent) / _MS,
         tokens=tokens,
         merged=sum(delta.merged for delta in answer.deltas),
     )
+
+
+def _tokens_of_first(answer: Answer, tokens: int) -> float:
+    first = answer.deltas[0]
+    for event, chunk in answer.chunks:
+        if event.at_ns == first.at_ns and (stated := _stated(chunk)) is not None:
+            return stated
+    return max(1.0, tokens / len(answer.deltas))
+
+
+def _stated(chunk: Mapping[str, Any]) -> int | None:
+    """The completion tokens so far, where a chunk that bears tokens states them too."""
+    usage = chunk.get("usage")
+    stated = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return stated if chunk.get("choices") and isinstance(stated, int) and stated > 0 else None
