@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import ClassVar
 
-from harness.engines.real import asking
 from harness.engines.real.base import RealServer
+
+_LIMIT_S = 5.0
 
 
 class Valkey(RealServer):
@@ -43,5 +45,16 @@ class Valkey(RealServer):
         return found[1] if found else ""
 
     async def _tell(self, command: bytes, *, until: bytes | None = None) -> bytes:
-        """Inline commands and what comes back (Redis serialization protocol)."""
-        return await asking.exchange(self.host, self.port, command, until=until)
+        """Inline commands and what comes back (Redis serialization protocol).
+
+        Reads until ``until`` was seen or the server closes. Raises OSError.
+        """
+        async with asyncio.timeout(_LIMIT_S):
+            reader, writer = await asyncio.open_connection(self.host, self.port)
+            try:
+                writer.write(command)
+                return await (reader.readuntil(until) if until else reader.read(-1))
+            except asyncio.IncompleteReadError as error:
+                return error.partial
+            finally:
+                writer.close()

@@ -25,8 +25,8 @@ async def served(answer: bytes, path: str = "/") -> tuple[tuple[int, bytes], byt
 def test_status_and_body_are_read_and_the_key_is_sent() -> None:
     found, heard = asyncio.run(served(b"HTTP/1.1 503 Busy\r\nX: y\r\n\r\nloading", "/health"))
     assert found == (503, b"loading")
-    assert heard.startswith(b"GET /health HTTP/1.0\r\n")
-    assert b"Authorization: Bearer sk-x\r\n" in heard
+    assert heard.startswith(b"GET /health HTTP/1.1\r\n")
+    assert b"authorization: Bearer sk-x\r\n" in heard
 
 
 def test_a_chunked_body_is_joined() -> None:
@@ -38,8 +38,13 @@ def test_a_chunked_body_is_joined() -> None:
 
 @pytest.mark.parametrize("answer", [b"", b"+PONG\r\n", b"HTTP/1.1 fine\r\n\r\n"])
 def test_what_is_not_http_is_not_an_answer_yet(answer: bytes) -> None:
-    with pytest.raises(asking.NoAnswer, match="no HTTP status line"):
+    with pytest.raises(asking.NoAnswer, match="GET /: "):
         asyncio.run(served(answer))
+
+
+def test_a_body_that_is_cut_short_is_not_an_answer_yet() -> None:
+    with pytest.raises(asking.NoAnswer, match="2 of 9 bytes"):
+        asyncio.run(served(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"))
 
 
 @pytest.mark.parametrize(
