@@ -1,14 +1,14 @@
-"""What a rule is, and the table of all rules."""
+"""What a rule is, and a table of rules: of the sources here, of any other file elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from harness.registry.finding import Finding, Place, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from harness.registry.registry import Registry
 
@@ -30,13 +30,24 @@ class Hit:
     on_key: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """One promise the sources must keep, with everything ``harness explain`` says about it.
+class Subject(Protocol):
+    """What rules are about: it knows where its values stand."""
 
-    ``failing`` and ``passing`` are YAML: for each file named, either a mapping laid over the
-    minimal sources of :mod:`harness.registry.examples`, or the whole text of the file.
-    ``check`` is None where the reader or the schema finds the breach itself.
+    def position(self, path: Path, *, key: bool = False) -> Place:
+        """Where the value (or the key) at ``path`` stands."""
+        ...
+
+
+SubjectT = TypeVar("SubjectT", bound=Subject)
+SubjectT_contra = TypeVar("SubjectT_contra", bound=Subject, contravariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(Generic[SubjectT_contra]):
+    """One promise a subject must keep, with everything ``harness explain`` says about it.
+
+    ``failing`` and ``passing`` are YAML; what they do not mention is taken from the examples of
+    their table. ``check`` is None where another module, such as the reader, makes the finding.
     """
 
     id: str
@@ -46,7 +57,7 @@ class Rule:
     remedy: str
     failing: str
     passing: str
-    check: Callable[[Registry], Iterator[Hit]] | None = None
+    check: Callable[[SubjectT_contra], Iterator[Hit]] | None = None
 
     def at(self, place: Place, message: str, remedy: str = "") -> Finding:
         """A finding of this rule at ``place``."""
@@ -60,51 +71,66 @@ class Rule:
             remedy=remedy or self.remedy,
         )
 
-    def run(self, registry: Registry) -> Iterator[Finding]:
-        """Every breach of this rule in sources whose shape is already right."""
+    def run(self, subject: SubjectT_contra) -> Iterator[Finding]:
+        """Every breach of this rule in a subject whose shape is already right."""
         if self.check is None:
             return
-        for hit in self.check(registry):
-            place = registry.position(hit.path, key=hit.on_key)
+        for hit in self.check(subject):
+            place = subject.position(hit.path, key=hit.on_key)
             yield self.at(place, hit.message, hit.remedy)
 
 
-RULES: dict[str, Rule] = {}
-"""Every rule by its id. Importing :mod:`harness.registry.rules` fills it."""
+class Rules(dict[str, Rule[SubjectT]]):
+    """Rules about one kind of subject, by their ids; ids in ``beside`` are taken too."""
 
+    def __init__(self, beside: Container[str] = ()) -> None:
+        super().__init__()
+        self._beside = beside
 
-def declare(rule: Rule) -> Rule:
-    """Enter ``rule`` in the table; ``ValueError`` if its id is taken."""
-    if rule.id in RULES:
-        raise ValueError(f"two rules are called {rule.id}; give one of them the next free number")
-    RULES[rule.id] = rule
-    return rule
-
-
-def rule(
-    id_: str,
-    *,
-    title: str,
-    why: str,
-    remedy: str,
-    failing: str,
-    passing: str,
-    severity: Severity = Severity.ERROR,
-) -> Callable[[Callable[[Registry], Iterator[Hit]]], Rule]:
-    """Make a rule of the function below: it gets the registry and yields a hit per breach."""
-
-    def enter(check: Callable[[Registry], Iterator[Hit]]) -> Rule:
-        return declare(
-            Rule(
-                id=id_,
-                severity=severity,
-                title=title,
-                why=why,
-                remedy=remedy,
-                failing=failing,
-                passing=passing,
-                check=check,
+    def declare(self, rule: Rule[SubjectT]) -> Rule[SubjectT]:
+        """Enter ``rule``; ``ValueError`` if its id is taken."""
+        if rule.id in self or rule.id in self._beside:
+            raise ValueError(
+                f"two rules are called {rule.id}; give one of them the next free number"
             )
-        )
+        self[rule.id] = rule
+        return rule
 
-    return enter
+    def rule(
+        self,
+        id_: str,
+        *,
+        title: str,
+        why: str,
+        remedy: str,
+        failing: str,
+        passing: str,
+        severity: Severity = Severity.ERROR,
+    ) -> Callable[[Callable[[SubjectT], Iterator[Hit]]], Rule[SubjectT]]:
+        """Make a rule of the function below: it gets the subject and yields a hit per breach."""
+
+        def enter(check: Callable[[SubjectT], Iterator[Hit]]) -> Rule[SubjectT]:
+            return self.declare(
+                Rule(
+                    id=id_,
+                    severity=severity,
+                    title=title,
+                    why=why,
+                    remedy=remedy,
+                    failing=failing,
+                    passing=passing,
+                    check=check,
+                )
+            )
+
+        return enter
+
+
+RULES: Rules[Registry] = Rules()
+"""Every rule of the sources. Importing :mod:`harness.registry.rules` fills it.
+
+In ``failing`` and ``passing`` each file named is either a mapping laid over the minimal sources of
+:mod:`harness.registry.examples`, or the whole text of the file.
+"""
+declare = RULES.declare
+rule = RULES.rule

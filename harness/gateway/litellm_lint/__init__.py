@@ -9,11 +9,10 @@ from __future__ import annotations
 from harness.gateway.litellm_lint.check import lint, recognises
 from harness.gateway.litellm_lint.files import lint_file
 from harness.gateway.litellm_lint.metrics import lint_dashboard, lint_rules
-from harness.gateway.litellm_lint.rule import LITELLM_RULES, LintRule
+from harness.gateway.litellm_lint.rule import LITELLM_RULES
 
 __all__ = [
     "LITELLM_RULES",
-    "LintRule",
     "lint",
     "lint_dashboard",
     "lint_file",

@@ -13,6 +13,7 @@ from harness.gateway.litellm_lint.tables import Tables, tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.registry.finding import Place
     from harness.registry.rule import Path
     from harness.registry.source import Document
 
@@ -89,6 +90,10 @@ class Config:
         self.document = document
         self.value: dict[str, Any] = dict(document.value or {})
         self.known = known or tables()
+
+    def position(self, path: Path, *, key: bool = False) -> Place:
+        """Where the value (or the key) at ``path`` stands, else its nearest ancestor."""
+        return self.document.position(path, key=key)
 
     def section(self, name: str) -> dict[str, Any]:
         """A part of the file, empty if it is missing or no mapping."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from harness.gateway.litellm_lint.check import SIGNS, bytes_of, judge, recognises
 from harness.gateway.litellm_lint.metrics import judge_dashboard, judge_rules
 from harness.gateway.litellm_lint.reader import read_yaml
-from harness.gateway.litellm_lint.rule import LintRule, declare
+from harness.gateway.litellm_lint.rule import declare
 from harness.registry import check as check_sources
 from harness.registry.finding import Place, Severity
 from harness.registry.load import SOURCES
+from harness.registry.rule import Rule
 from harness.registry.source import MAX_BYTES, Document
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from harness.registry.finding import Finding
 
 UNKNOWN = declare(
-    LintRule(
+    Rule(
         id="GW299",
         severity=Severity.ERROR,
         title="Nobody knows what this file is",

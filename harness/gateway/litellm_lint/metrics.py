@@ -14,9 +14,10 @@ from harness.gateway.litellm_lint.check import bytes_of
 from harness.gateway.litellm_lint.json_places import position, texts
 from harness.gateway.litellm_lint.promql import metric_names
 from harness.gateway.litellm_lint.reader import read_yaml
-from harness.gateway.litellm_lint.rule import LintRule, declare
+from harness.gateway.litellm_lint.rule import declare
 from harness.gateway.litellm_lint.tables import KEYS, exported, tables
 from harness.registry.finding import Finding, Place, Severity
+from harness.registry.rule import Rule
 from harness.registry.source import MAX_BYTES, Document
 from harness.registry.wording import is_slip, quoted
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from harness.gateway.litellm_lint.config import Config
     from harness.gateway.litellm_lint.json_places import Path as Keys
 
 _WHY = (
@@ -48,9 +50,9 @@ _INSTEAD = {
 """Names that people expect and no version has had."""
 
 
-def _dead(id_: str, product: str, dead: str, live: str) -> LintRule:
+def _dead(id_: str, product: str, dead: str, live: str) -> Rule[Config]:
     return declare(
-        LintRule(
+        Rule(
             id=id_,
             severity=Severity.ERROR,
             title=f"A metric is not {product}'s",
@@ -73,7 +75,7 @@ LLAMACPP = _dead(
     "GW303", "llama.cpp", "llamacpp:kv_cache_usage_ratio", "llamacpp:requests_deferred"
 )
 SHAPE = declare(
-    LintRule(
+    Rule(
         id="GW310",
         severity=Severity.ERROR,
         title="A file of rules or a dashboard cannot be read",
@@ -95,7 +97,7 @@ groups:
 class Exporter:
     """A program whose metrics are known: ``names`` maps what a scrape shows to the metric."""
 
-    rule: LintRule
+    rule: Rule[Config]
     product: str
     prefix: str
     names: Mapping[str, str]

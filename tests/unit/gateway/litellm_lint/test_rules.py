@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.gateway.litellm_lint import LITELLM_RULES, LintRule, lint_file
+from harness.gateway.litellm_lint import LITELLM_RULES, lint_file
 from harness.gateway.litellm_lint.examples import BASE, complete, marked
 from harness.gateway.litellm_lint.rule import declare
-from harness.registry import RULES, Severity
+from harness.registry import RULES, Rule, Severity
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.gateway.litellm_lint.config import Config
     from harness.registry import Finding
 
 rules = pytest.mark.parametrize("each", LITELLM_RULES.values(), ids=list(LITELLM_RULES))
@@ -22,7 +23,7 @@ WHOLE = ("GW299", "GW301", "GW302", "GW303", "GW310")
 """Rules about other files than LiteLLM's: their examples are not completed."""
 
 
-def findings(each: LintRule, example: str, folder: Path) -> list[Finding]:
+def findings(each: Rule[Config], example: str, folder: Path) -> list[Finding]:
     text = complete(example)
     if each.id in WHOLE:
         text = re.sub(" *# <--$", "", example.strip("\n"), flags=re.MULTILINE).encode()
@@ -33,7 +34,7 @@ def findings(each: LintRule, example: str, folder: Path) -> list[Finding]:
 
 @rules
 def test_the_failing_example_breaks_this_rule_alone_at_its_line(
-    each: LintRule, tmp_path: Path
+    each: Rule[Config], tmp_path: Path
 ) -> None:
     found = findings(each, each.failing, tmp_path)
     assert [(finding.rule, finding.line) for finding in found] == [
@@ -43,13 +44,15 @@ def test_the_failing_example_breaks_this_rule_alone_at_its_line(
 
 
 @rules
-def test_the_passing_example_breaks_no_rule(each: LintRule, tmp_path: Path) -> None:
+def test_the_passing_example_breaks_no_rule(each: Rule[Config], tmp_path: Path) -> None:
     if each.passing:
         assert findings(each, each.passing, tmp_path) == []
 
 
 @rules
-def test_a_finding_is_a_sentence_about_a_place_in_the_text(each: LintRule, tmp_path: Path) -> None:
+def test_a_finding_is_a_sentence_about_a_place_in_the_text(
+    each: Rule[Config], tmp_path: Path
+) -> None:
     lines = each.failing.strip("\n").splitlines()
     for finding in findings(each, each.failing, tmp_path):
         assert 1 <= finding.column <= len(lines[finding.line - 1]) + 1
@@ -58,7 +61,7 @@ def test_a_finding_is_a_sentence_about_a_place_in_the_text(each: LintRule, tmp_p
 
 
 @rules
-def test_a_rule_explains_itself(each: LintRule) -> None:
+def test_a_rule_explains_itself(each: Rule[Config]) -> None:
     assert re.fullmatch(r"GW[23]\d\d", each.id)
     for text in (each.title, each.why, each.remedy):
         assert text.strip() == text != ""
