@@ -1,7 +1,8 @@
 """Plays a load on one engine: a closed loop of users, or a schedule of arrivals.
 
 This is the driver for one process, behind `harness load` and the judges that need a load of
-their own; a load spread over processes and machines is Locust's to drive.
+their own; a load spread over processes and machines is Locust's to drive. While it plays, the
+interpreter is kept `quiet`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from harness.load.arrival import staggered
+from harness.load.quiet import quiet
 
 if TYPE_CHECKING:
     from harness.wire import Request
@@ -59,6 +61,7 @@ class Drive:
         return (self.ended_ns - self.begun_ns) / _NS
 
 
+@quiet()
 def closed(
     engine: LoadEngine,
     make: Make,
@@ -102,6 +105,7 @@ def closed(
     return run.over(complete=not run.stopped and (seconds is not None or asked_all))
 
 
+@quiet()
 def scheduled(
     engine: LoadEngine,
     make: Make,
