@@ -11,7 +11,8 @@ import click
 
 from harness.behaviour.live import Endpoint, endpoints_of, observe_live
 from harness.cli.generating import loaded
-from harness.cli.options import config_option, json_option, show_json
+from harness.cli.options import config_option, json_option, show_json, stop
+from harness.engines.remote import remotes
 from harness.evidence import Verdict
 from harness.wire import RecordingClient
 
@@ -32,8 +33,14 @@ _MARKS = {Verdict.PASS: "ok  ", Verdict.FAIL: "FAIL", Verdict.NOT_RUN: "----"}
 @click.option(
     "--requests",
     is_flag=True,
-    help="Ask each model for one token too, and compare with its health endpoint. Costs money "
-    "where a provider does.",
+    help="Ask each model for one token too, and compare with its health endpoint; those of a "
+    "provider elsewhere (base_url) only with --live.",
+)
+@click.option(
+    "--live",
+    "may_cost",
+    is_flag=True,
+    help="Let --requests ask providers elsewhere too, where it costs money or load.",
 )
 @click.option("--no-gateway", is_flag=True, help="Ask the model servers only.")
 @click.option(
@@ -43,6 +50,7 @@ def live(
     config: Path,
     as_json: bool,  # noqa: FBT001 - click calls it by name
     requests: bool,  # noqa: FBT001 - likewise
+    may_cost: bool,  # noqa: FBT001 - likewise
     no_gateway: bool,  # noqa: FBT001 - likewise
     timeout_s: float,
 ) -> None:
@@ -52,7 +60,14 @@ def live(
     names that are routed? Only `/v1/models` is read unless --requests is given. Keys are taken
     from the environment variables the sources name. Nothing is started.
     """
+    if may_cost and not requests:
+        stop("--live allows --requests at providers elsewhere: say --requests too.")
     registry = loaded(config, as_json=as_json)
+    held_back = set() if may_cost or not requests else set(remotes(registry.providers))
+    if held_back:
+        click.echo(
+            f"only read from: {', '.join(sorted(held_back))}; --live asks them too", err=True
+        )
     gateway = None if no_gateway else _gateway(registry, os.environ)
     try:
         found = asyncio.run(
@@ -60,6 +75,7 @@ def live(
                 registry,
                 gateway,
                 requests=requests,
+                held_back=held_back,
                 timeout_s=timeout_s,
                 tell=(lambda _: None) if as_json else _show,
             )
@@ -80,6 +96,7 @@ async def _ask(
     gateway: Endpoint | None,
     *,
     requests: bool,
+    held_back: set[str],
     timeout_s: float,
     tell: Callable[[Evidence], None],
 ) -> list[Evidence]:
@@ -90,9 +107,15 @@ async def _ask(
             return await client.send(request, labels=labels)
 
         at = endpoints_of(registry, os.environ)
-        async for evidence in observe_live(registry, send, at, gateway, requests=requests):
-            found.append(evidence)
-            tell(evidence)
+        read = {name: endpoint for name, endpoint in at.items() if name in held_back}
+        asked = {name: endpoint for name, endpoint in at.items() if name not in held_back}
+        for observed in (
+            observe_live(registry, send, asked, requests=requests),
+            observe_live(registry, send, read, gateway, requests=False),
+        ):
+            async for evidence in observed:
+                found.append(evidence)
+                tell(evidence)
     return found
 
 

@@ -1,24 +1,49 @@
-"""``harness engines``: every engine side by side, real and emulated."""
+"""``harness engines``: every engine side by side, real and emulated; or one of the user's own."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from harness.cli.options import json_option, show_json, stop
+from harness.cli.remote import show_remote
 from harness.engines.engine import EngineError
 from harness.engines.recordings.recording import RecordingError
 from harness.process.child import ProcessError
 from harness.process.ports import PortTaken
 from harness.session.inventory import Line, inventory, lacking
+from harness.session.remote import TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BEGIN, END = "<!-- measured: harness engines --out -->", "<!-- end of what was measured -->"
-_HEAD = ("Engine", "Kind", "Version", "Start-up", "Memory", "Differences from the real one")
+_HEAD = (
+    *("Engine", "Kind", "Version", "Start-up", "Memory"),
+    *("Differences from the real one", "Fidelity error"),
+)
+_DIALECTS = (
+    *("openai", "openai_compatible", "vllm"),
+    *("llama_cpp_native", "llama_cpp_python", "ollama"),
+)
+_SHOWN = {
+    "throughput": "throughput",
+    "ttft_s": "TTFT p50",
+    "e2e_s": "E2E p50",
+    "waiting": "waiting",
+    "preemptions": "preemptions",
+}
+"""Figures of a calibration that the table shows, and what they are called there."""
+_CALIBRATED = "vLLM"
+"""The engine a calibration is of: the only one that tells what a fit needs."""
 
 
 @click.command()
@@ -34,13 +59,57 @@ _HEAD = ("Engine", "Kind", "Version", "Start-up", "Memory", "Differences from th
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"Markdown file whose part between {BEGIN} and its end is replaced.",
 )
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What `harness calibrate URL --out FILE` wrote: its errors go into the table.",
+)
+@click.option(
+    "--remote",
+    metavar="URL",
+    help="Look at this endpoint of your own instead: only read from, unless --live.",
+)
+@click.option("--key-env", metavar="VAR", help="Environment variable with the key of --remote.")
+@click.option(
+    "--dialect",
+    type=click.Choice(_DIALECTS),
+    help="What --remote speaks, where it should not be found out.",
+)
+@click.option("--model", metavar="ID", help="What --live asks for; default: the first it lists.")
+@click.option(
+    "--live",
+    is_flag=True,
+    help=f"Ask --remote for one streamed answer of {TOKENS} tokens too: it costs money or load.",
+)
 @json_option
-def engines(starts: int, out: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click's
+def engines(
+    starts: int,
+    out: Path | None,
+    calibration: Path | None,
+    remote: str | None,
+    key_env: str | None,
+    dialect: str | None,
+    model: str | None,
+    live: bool,  # noqa: FBT001 - click calls it by name
+    as_json: bool,  # noqa: FBT001 - likewise
+) -> None:
     """Measure every installed engine, real and emulated, side by side.
 
     Each is started alone. A real server is asked a fixed list of questions and so is its emulated
     twin; their answers are compared field by field. Exit code 1: a difference nobody explained.
+
+    With --remote nothing is started: a server that is not ours is looked at. Exit code 1: it is
+    not reached, or its answer is not whole.
     """
+    if remote is not None:
+        show_remote(remote, key_env, dialect, model, live=live, as_json=as_json)
+    if live or key_env or dialect or model:
+        stop("--live, --key-env, --dialect and --model speak of a --remote URL: name it.")
+    errors = None if calibration is None else _calibrated(calibration)
+    _side_by_side(starts, out, errors, as_json=as_json)
+
+
+def _side_by_side(starts: int, out: Path | None, errors: str | None, *, as_json: bool) -> NoReturn:
     if out is not None:
         _region(out)
     absent = lacking()
@@ -54,15 +123,15 @@ def engines(starts: int, out: Path | None, as_json: bool) -> None:  # noqa: FBT0
         click.echo("interrupted; everything is stopped.", err=True)
         sys.exit(130)
     if as_json:
-        show_json([asdict(line) for line in lines])
+        show_json([asdict(line) | {"fidelity": _fidelity(line, errors)} for line in lines])
     else:
-        click.echo(_table(lines))
+        click.echo(_table(lines, errors))
     for line in lines:
         for difference in line.unexplained:
             click.echo(f"unexplained, {line.name}: {difference}", err=True)
     if out is not None:
         before, after = _region(out)
-        out.write_text(f"{before}{BEGIN}\n{_table(lines)}\n{END}{after}")
+        out.write_text(f"{before}{BEGIN}\n{_table(lines, errors)}\n{END}{after}")
     sys.exit(1 if any(line.unexplained for line in lines) else 0)
 
 
@@ -88,10 +157,13 @@ def _region(path: Path) -> tuple[str, str]:
     return before, after
 
 
-def _table(lines: list[Line]) -> str:
+def _table(lines: list[Line], errors: str | None) -> str:
     rows = [_HEAD, tuple("---" for _ in _HEAD)]
     rows += [
-        (line.name, line.kind, line.version, _starts(line), _memory(line), _differences(line))
+        (
+            *(line.name, line.kind, line.version, _starts(line), _memory(line)),
+            *(_differences(line), _fidelity(line, errors)),
+        )
         for line in lines
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -113,3 +185,36 @@ def _differences(line: Line) -> str:
     return (
         f"{line.probes} questions: {line.explained} explained, {len(line.unexplained)} unexplained"
     )
+
+
+def _fidelity(line: Line, errors: str | None) -> str:
+    """How far the timing of an emulated engine is from the real one."""
+    if line.kind != "emulated" or line.probes is None:
+        return "-"
+    if line.name != _CALIBRATED:
+        return "not measured: no step times are fitted to it"
+    return errors or "not measured: `harness calibrate URL --out FILE`"
+
+
+def _calibrated(path: Path) -> str:
+    """The errors of a calibration on loads that it was not fitted to, in one line."""
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        held_out = [load for load in told["loads"] if load["held_out"]]
+        parts = [_error(name, held_out, key) for key, name in _SHOWN.items()]
+        repetitions = int(told["repetitions"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        stop(
+            f"{path} is no calibration: {error!r}. "
+            "Write one with `harness calibrate URL --out FILE`."
+        )
+    return f"{', '.join(parts)}; {len(held_out)} held-out loads, {repetitions} repetitions"
+
+
+def _error(name: str, loads: list[Mapping[str, Any]], key: str) -> str:
+    """The median error of a figure over loads, and its range."""
+    found = [float(error) for load in loads if (error := load["error"].get(key)) is not None]
+    if not found:
+        return f"{name} not measured"
+    spread = f" ({min(found):.0%} to {max(found):.0%})" if len(found) > 1 else ""
+    return f"{name} {median(found):.0%}{spread}"

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from harness.cli.explanations import explained
 from harness.report.findings import Format, draw, exit_code, put
+from harness.stack import TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,15 @@ format_option = click.option(
     default=Format.TEXT.value,
     show_default=True,
     help="How findings are drawn.",
+)
+tier_option = click.option(
+    "--engines",
+    "tier",
+    type=click.Choice(TIERS),
+    default=TIERS[0],
+    show_default=True,
+    help="native: real llama-server, Valkey, Prometheus, and your own Ollama if it is on PATH; "
+    "full: the llama.cpp Python server and vLLM too. `nox -s engines` installs them.",
 )
 strict_option = click.option("--strict", is_flag=True, help="Let warnings fail too.")
 

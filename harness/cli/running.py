@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from harness.cli.options import config_option, json_option, show_json, stop, stop_with
+from harness.cli.options import (
+    config_option,
+    json_option,
+    show_json,
+    stop,
+    stop_with,
+    tier_option,
+)
 from harness.cli.progress import Progress
 from harness.contract.deviations import LedgerError
 from harness.engines.engine import EngineError
@@ -24,7 +31,6 @@ from harness.report.terminal import draw
 from harness.report.write import ReportError
 from harness.session import PHASES, Options, rejudge
 from harness.session import run as run_job
-from harness.stack import TIERS
 
 if TYPE_CHECKING:
     from harness.session import Outcome
@@ -38,14 +44,7 @@ LATEST = Path("reports") / "latest"
 @config_option
 @json_option
 @click.option("--seed", default=1, show_default=True, help="Same seed, same tokens and order.")
-@click.option(
-    "--engines",
-    "tier",
-    type=click.Choice(TIERS),
-    default=TIERS[0],
-    show_default=True,
-    help="native: real llama-server, Valkey and Prometheus; full: the Python server and vLLM too.",
-)
+@tier_option
 @click.option(
     "--only",
     "phases",

@@ -225,15 +225,17 @@ def _encode(body: Any, operation: Operation) -> bytes:
 def _affordable(body: dict[str, Any]) -> dict[str, Any]:
     """Put right what our narrow contract forbids and the API allows, at a price.
 
-    No limit or a large one is legal and may generate for minutes. ``2.0`` where an
-    integer is due is legal by JSON Schema and refused by many: contested, not asked.
+    No limit or a large one is legal and may generate for minutes; zero or less is not,
+    and the llama.cpp Python server takes it for no limit and fills its context.
+    ``2.0`` where an integer is due is legal by JSON Schema and refused by many:
+    contested, not asked.
     """
     body = {
         key: int(value) if isinstance(value, float) and value.is_integer() else value
         for key, value in body.items()
     }
     limit = body.setdefault("max_tokens", MAX_TOKENS)
-    if isinstance(limit, int) and limit > MAX_TOKENS:
+    if isinstance(limit, int) and not 0 < limit <= MAX_TOKENS:
         body["max_tokens"] = MAX_TOKENS
     return body
 

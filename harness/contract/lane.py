@@ -58,22 +58,29 @@ class Result:
     deviation: str | None = None
 
 
-async def observe(send: Send, base_url: str, model: str, key: str) -> Observations:
+async def observe(
+    send: Send,
+    base_url: str,
+    model: str,
+    key: str,
+    *,
+    may: Callable[[Request], bool] = lambda _: True,
+) -> Observations:
     """Send every scenario once and read the answers.
 
     ``base_url`` ends in ``/v1``; an empty ``key`` means the subject asks for none,
     and the scenarios about keys are left out. Scenarios that generate tokens go one
     after another, so that batching cannot change a token; the others go at once.
-    Every request is labelled with its scenario.
+    Every request is labelled with its scenario; one that ``may`` forbids is not sent.
     """
 
-    async def one(scenario: Scenario) -> tuple[str, Exchange]:
-        request = scenario.build(base_url, model, key)
+    async def one(scenario: Scenario, request: Request) -> tuple[str, Exchange]:
         return scenario.id, await send(request, {"scenario": scenario.id})
 
-    due = [s for s in SCENARIOS if key or not s.needs_key]
-    exchanges = [await one(s) for s in due if s.generates]
-    exchanges += await asyncio.gather(*(one(s) for s in due if not s.generates))
+    built = [(s, s.build(base_url, model, key)) for s in SCENARIOS if key or not s.needs_key]
+    due = [(scenario, request) for scenario, request in built if may(request)]
+    exchanges = [await one(s, request) for s, request in due if s.generates]
+    exchanges += await asyncio.gather(*(one(s, request) for s, request in due if not s.generates))
     return Observations.of(dict(exchanges))
 
 

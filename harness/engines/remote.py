@@ -156,26 +156,30 @@ class RemoteEngine:
             EngineError: ``engine.remote-not-live``, it would generate and the engine is not live;
                 ``engine.remote-change``, it would change or delete; ``engine.remote-key``.
         """
-        if method not in _READING and not (method == "POST" and path in _READING_POSTS):
+        if not self.allows(method, path):
             if method != "POST":
                 raise EngineError(
                     "engine.remote-change",
                     f"{method} {path} was not sent to {self.id} ({self.endpoint}): the harness "
                     "changes nothing on a server that is not its own. Do it by hand.",
                 )
-            if not self.live:
-                raise EngineError(
-                    "engine.remote-not-live",
-                    f"POST {path} was not sent to {self.id} ({self.endpoint}): it is somebody's "
-                    "server, and an answer costs money or takes capacity from others. "
-                    "Say --live (live=True) to allow it.",
-                )
+            raise EngineError(
+                "engine.remote-not-live",
+                f"POST {path} was not sent to {self.id} ({self.endpoint}): it is somebody's "
+                "server, and an answer costs money or takes capacity from others. "
+                "Say --live (live=True) to allow it.",
+            )
         return Request(
             method=method,
             url=f"{self.endpoint}{path}",
             headers=(*self._credentials(), *headers),
             body=body,
         )
+
+    def allows(self, method: str, path: str) -> bool:
+        """Whether such a request may be sent: reading always, generating only where it is live."""
+        reads = method in _READING or (method == "POST" and path in _READING_POSTS)
+        return reads or (method == "POST" and self.live)
 
     def _credentials(self) -> tuple[Header, ...]:
         key = self._key()

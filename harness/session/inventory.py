@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 from harness.engines import models
 from harness.engines.emulated import EmulatedEngine
 from harness.engines.installs import KNOWN
+from harness.engines.real import ollama_server
+from harness.engines.real.base import RealServer
 from harness.engines.real.llama_cpp_python import LlamaCppPython
 from harness.engines.real.llama_server import LlamaServer
 from harness.engines.real.ollama_facade import OllamaFacade
+from harness.engines.real.ollama_server import Ollama
 from harness.engines.real.prometheus import Prometheus
 from harness.engines.real.valkey import Valkey
 from harness.engines.real.vllm import Vllm
@@ -131,7 +134,8 @@ async def _measure(
             if number == starts - 1:
                 if subject.dialect:
                     heard = await asyncio.to_thread(record, engine.endpoint)
-                memory = proportional_set_size(engine.pid) if engine.pid else 0
+                parts = engine.parts if isinstance(engine, RealServer) else (engine,)
+                memory = sum(proportional_set_size(part.pid) for part in parts if part.pid)
             version = engine.version
             kind = engine.kind
         finally:
@@ -155,6 +159,20 @@ def _emulated(dialect: str, directory: Path) -> EmulatedEngine:
 
 def _files() -> models.ModelFiles:
     return models.ensure(models.TinyModel(engine=_SIGNED, seed=7, context_length=CONTEXT))
+
+
+def _ollama(directory: Path) -> Ollama | OllamaFacade:
+    """The user's own, else the facade."""
+    own = ollama_server.found()
+    make = OllamaFacade if own is None else Ollama
+    return make(
+        "ollama",
+        executable=own or KNOWN["llama-cpp"].program("llama-server"),
+        model=_files().gguf,
+        served_as=[MODEL],
+        context_length=CONTEXT,
+        directory=directory,
+    )
 
 
 _SUBJECTS = (
@@ -204,16 +222,9 @@ _SUBJECTS = (
         ),
     ),
     _Subject(
-        name="Ollama facade",
+        name="Ollama",
         needs="llama-cpp",
-        make=lambda directory: OllamaFacade(
-            "ollama",
-            executable=KNOWN["llama-cpp"].program("llama-server"),
-            model=_files().gguf,
-            served_as=[MODEL],
-            context_length=CONTEXT,
-            directory=directory,
-        ),
+        make=_ollama,
     ),
     _Subject(
         name="Valkey",

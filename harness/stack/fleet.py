@@ -10,9 +10,11 @@ from harness.engines import models
 from harness.engines.emulated import EmulatedEngine
 from harness.engines.engine import EngineError, Kind, LocalEngine
 from harness.engines.installs import KNOWN
+from harness.engines.real import ollama_server
 from harness.engines.real.llama_cpp_python import LlamaCppPython
 from harness.engines.real.llama_server import LlamaServer
 from harness.engines.real.ollama_facade import OllamaFacade
+from harness.engines.real.ollama_server import Ollama
 from harness.engines.real.prometheus import Prometheus, Target
 from harness.engines.real.valkey import Valkey
 from harness.engines.real.vllm import Vllm
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
 
 Tier = Literal["emulated", "native", "full"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
-"""emulated: no real model server. native: llama-server, also behind Ollama's API, Valkey and
-Prometheus, which start in seconds. full: the Python server and vLLM too, which take a minute."""
+"""emulated: no real model server. native: llama-server, Valkey, Prometheus and Ollama, which
+start in seconds. full: the Python server and vLLM too, which take a minute. Ollama is the user's
+own where there is one on PATH, else a facade before a llama-server."""
 
 TTFT_MS = 30.0
 """Time to first token of an emulated engine."""
@@ -51,14 +54,16 @@ _NEEDS: Mapping[Tier, Mapping[str, str]] = {
     },
 }
 """By tier, the types of provider that a real server answers for, and what it is installed as."""
-_FACADES = {"ollama"}
-"""Types whose wire is emulated even so: that is what they are called in reports."""
+_NOT_OURS = {"ollama": ollama_server.found}
+"""Types whose server no registry has: where the user's own is, if there is one. Without it the
+wire is a facade's, and reports call it emulated."""
 
 
 def kinds_of(registry: Registry, tier: Tier) -> dict[str, Kind]:
     """What stands for each enabled provider in a tier, by its id."""
+    real = _NEEDS[tier].keys() - {type_ for type_, own in _NOT_OURS.items() if own() is None}
     return {
-        provider_id: "real" if provider.type in _NEEDS[tier].keys() - _FACADES else "emulated"
+        provider_id: "real" if provider.type in real else "emulated"
         for provider_id, provider in registry.enabled_providers().items()
     }
 
@@ -73,10 +78,16 @@ def missing(registry: Registry, tier: Tier) -> list[str]:
     """What a tier needs and this machine lacks, by its name for ``nox -s engines``."""
     if tier == "emulated":
         return []
-    types = {provider.type for provider in registry.enabled_providers().values()}
-    needs = {name for type_, name in _NEEDS[tier].items() if type_ in types}
+    enabled = registry.enabled_providers().values()
+    needs = {needed_by(provider.type, tier) for provider in enabled}
     wanted = {*needs, *_SERVICES}
     return [name for name, each in KNOWN.items() if name in wanted and not each.installed()]
+
+
+def needed_by(type_: str, tier: Tier = "full") -> str | None:
+    """What a type of provider needs installed in a tier, by its name; None: nothing."""
+    own = _NOT_OURS.get(type_, lambda: None)
+    return None if own() else _NEEDS[tier].get(type_)
 
 
 def require(registry: Registry, tier: Tier) -> None:
@@ -105,8 +116,23 @@ class Fleet:
     async def engines(self) -> dict[str, LocalEngine]:
         """One engine a provider, by its id; none is started. Raises what making a model raises."""
         ids = list(self.registry.enabled_providers())
-        made = await asyncio.gather(*(self._engine(provider_id) for provider_id in ids))
+        made = await asyncio.gather(*(self.engine(provider_id) for provider_id in ids))
         return dict(zip(ids, made, strict=True))
+
+    async def engine(self, provider_id: str) -> LocalEngine:
+        """The engine of one provider, not started. Raises what making a model raises."""
+        if self._type(provider_id) not in _NEEDS[self.tier]:
+            return self._emulated(provider_id)
+        files = await asyncio.to_thread(self._model_files, provider_id)
+        match self._type(provider_id):
+            case "llama_cpp_native":
+                return self._llama_server(provider_id, files)
+            case "llama_cpp_python":
+                return self._llama_cpp_python(provider_id, files)
+            case "ollama":
+                return self._ollama(provider_id, files)
+            case _:
+                return self._vllm(provider_id, files)
 
     def valkey(self) -> Valkey:
         """The store beside the gateway."""
@@ -125,20 +151,6 @@ class Fleet:
             targets=targets,
             host=self.registry.ports.host,
         )
-
-    async def _engine(self, provider_id: str) -> LocalEngine:
-        if self._type(provider_id) not in _NEEDS[self.tier]:
-            return self._emulated(provider_id)
-        files = await asyncio.to_thread(self._model_files, provider_id)
-        match self._type(provider_id):
-            case "llama_cpp_native":
-                return self._llama_server(provider_id, files)
-            case "llama_cpp_python":
-                return self._llama_cpp_python(provider_id, files)
-            case "ollama":
-                return self._ollama(provider_id, files)
-            case _:
-                return self._vllm(provider_id, files)
 
     def _emulated(self, provider_id: str) -> EmulatedEngine:
         """An engine that serves what a running server of this provider would hold."""
@@ -189,7 +201,18 @@ class Fleet:
             host=self.registry.ports.host,
         )
 
-    def _ollama(self, provider_id: str, files: ModelFiles) -> OllamaFacade:
+    def _ollama(self, provider_id: str, files: ModelFiles) -> Ollama | OllamaFacade:
+        if own := ollama_server.found():
+            return Ollama(
+                provider_id,
+                executable=own,
+                model=files.gguf,
+                served_as=self._names(provider_id),
+                context_length=self._context(provider_id),
+                slots=SLOTS,
+                directory=self.directory,
+                host=self.registry.ports.host,
+            )
         return OllamaFacade(
             provider_id,
             executable=KNOWN["llama-cpp"].program("llama-server"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from harness import answer as answers
 from harness.answer import ask
 from harness.engines.emulated import EmulatedEngine
+from harness.engines.real.base import RealServer
 from harness.engines.real.prometheus import Prometheus, Target
 from harness.engines.tokens import witness
 from harness.gateway.litellm_config import compile_config, required_variables
@@ -20,14 +21,13 @@ from harness.stack.fleet import Fleet, kinds_of, one_kind, require
 from harness.stack.share import gateway_share_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
     from typing import Any
 
     from harness.answer import Answer
     from harness.engines.engine import LocalEngine
-    from harness.engines.real.base import RealServer
     from harness.evidence import Behind
     from harness.registry import Registry
     from harness.stack.fleet import Tier
@@ -272,20 +272,33 @@ class Stack:
 
     def processes(self) -> dict[str, int]:
         """Process ids of everything that listens, by name."""
-        pids = {name: each.pid for name, each in (self.engines | self.services).items()}
+        pids = {name: part.pid for _, name, part in self._parts()}
         pids["gateway"] = self.gateway.pid
         return {name: pid for name, pid in pids.items() if pid is not None}
 
     def casualties(self) -> dict[str, str]:
-        """What should run and does not, with the last lines it printed."""
+        """What should run and does not, with the last lines it printed.
+
+        A server behind another one is named by itself: a facade lives on when what it stands
+        before is dead.
+        """
         fallen = {
-            name: each.log_tail()
-            for name, each in (self.engines | self.services).items()
-            if name not in self._dead and not each.running
+            name: part.log_tail()
+            for whole, name, part in self._parts()
+            if whole not in self._dead and not part.running
         }
         if not self.gateway.alive():
             fallen["gateway"] = self.gateway.log_tail()
         return fallen
+
+    def _parts(self) -> Iterator[tuple[str, str, LocalEngine | RealServer]]:
+        """Every server of the engines and services: to what it belongs, its name, itself."""
+        for whole, each in (self.engines | self.services).items():
+            if isinstance(each, RealServer):
+                for part in each.parts:
+                    yield whole, whole if part is each else part.id, part
+            else:
+                yield whole, whole, each
 
     def _targets(self) -> list[Target]:
         """Everybody's metrics. LiteLLM's path needs the slash, or it only redirects."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.engines.real import ollama_server
+from harness.engines.real.ollama_facade import OllamaFacade
 from harness.evidence import Verdict
 from harness.registry import load
 from harness.session import Options, Outcome, Rehearsal, run
@@ -49,7 +51,7 @@ def test_the_shipped_configuration_passes_on_real_engines(tmp_path: Path, tier: 
     assert red == {}
     kinds = {one.subject: one.engine for one in outcome.evidence if one.recordings}
     assert kinds["llama-cpp-native"] == kinds["gateway:llama-cpp-llama3.1"] == "real"
-    assert kinds["ollama"] == "emulated"
+    assert kinds["ollama"] == ("emulated" if ollama_server.found() is None else "real")
     assert kinds["qwen-coder-vllm [down: none]"] == "mixed"
     assert (
         kinds["vllm"] == outcome.run.engines["vllm"] == ("real" if tier == "full" else "emulated")
@@ -59,15 +61,22 @@ def test_the_shipped_configuration_passes_on_real_engines(tmp_path: Path, tier: 
 
 
 @pytest.mark.engine("native")
-def test_an_engine_that_is_killed_is_named_with_its_last_lines(tmp_path: Path) -> None:
+@pytest.mark.parametrize("victim", ["llama-cpp-native", "ollama-llama-server"])
+def test_an_engine_that_is_killed_is_named_with_its_last_lines(tmp_path: Path, victim: str) -> None:
     async def murder(stack: Stack) -> None:
-        engine = stack.engines["llama-cpp-native"]
+        facade = stack.engines["ollama"]
+        if victim in stack.engines:
+            engine = stack.engines[victim]
+        elif isinstance(facade, OllamaFacade):
+            engine = facade.server
+        else:
+            pytest.skip("this machine has an Ollama of its own, so there is no facade")
         engine.kill()
         await engine.gone()
 
     outcome = job(tmp_path, "native", Rehearsal(stack=murder), "access")
     assert outcome.exit_code == 1
-    assert re.search(r"died while the run went on: llama-cpp-native", outcome.trouble)
+    assert re.search(rf"died while the run went on: {victim}\.", outcome.trouble)
     assert "listening" in outcome.trouble
 
 

@@ -125,6 +125,11 @@ class RealServer:
         return self._child is not None and self._child.running
 
     @property
+    def parts(self) -> tuple[RealServer, ...]:
+        """Every server that must live for this one to work, itself first."""
+        return (self,)
+
+    @property
     def home(self) -> Path:
         """Its own folder."""
         return self.directory / self.id

@@ -70,6 +70,11 @@ class OllamaFacade(RealServer):
         self._slots, self._queue, self._load_s = slots, queue, load_s
 
     @property
+    def parts(self) -> tuple[RealServer, ...]:
+        """The facade, and the llama-server behind it."""
+        return (self, self.server)
+
+    @property
     def health(self) -> str:
         """It listens once the llama-server is ready."""
         return "/api/version"

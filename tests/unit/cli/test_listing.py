@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 from harness.cli import listing, main
 from harness.cli.listing import BEGIN, END
+from harness.load.calibrate.calibration import JUDGED
 from harness.session.inventory import Line
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def test_the_table_goes_between_its_marks_and_the_rest_stays(tmp_path: Path) -> 
     assert text.startswith("# Before\n\n")
     assert text.endswith("\n\nAfter.\n")
     assert "old" not in text
-    assert "| vLLM | real | 0.32.0 | 39.00 s (38.00 to 40.00) | 1,024 MiB | - |" in text
+    assert "| vLLM | real | 0.32.0 | 39.00 s (38.00 to 40.00) | 1,024 MiB | - | - |" in text
     assert "106 questions: 7 explained, 0 unexplained" in text
 
 
@@ -80,3 +82,61 @@ def test_a_file_without_a_place_for_the_table_is_refused_before_anything_is_star
     result = CliRunner().invoke(main, ["engines", "--out", str(page)])
     assert result.exit_code == 2
     assert str(page) in result.stderr
+
+
+CALIBRATION = {
+    "repetitions": 3,
+    "loads": [
+        {
+            "held_out": True,
+            "error": {"throughput": 0.01, "ttft_s": 0.2, "e2e_s": 0.03, "waiting": 0.1},
+        },
+        {"held_out": True, "error": {"throughput": 0.02, "ttft_s": 0.04, "e2e_s": None}},
+        {"held_out": True, "error": {"throughput": 0.06, "ttft_s": 0.08, "e2e_s": 0.05}},
+        {"held_out": False, "error": {"throughput": 0.9, "ttft_s": 0.9, "e2e_s": 0.9}},
+    ],
+}
+
+
+def test_the_figures_shown_are_those_a_calibration_is_judged_by() -> None:
+    assert tuple(listing._SHOWN)[: len(JUDGED)] == JUDGED
+
+
+@pytest.mark.usefixtures("measured")
+def test_errors_of_a_calibration_are_told_on_loads_it_has_not_seen(tmp_path: Path) -> None:
+    saved = tmp_path / "vllm.json"
+    saved.write_text(json.dumps(CALIBRATION))
+    shown = CliRunner().invoke(main, ["engines", "--calibration", str(saved)]).stdout
+    said = (
+        "throughput 2% (1% to 6%), TTFT p50 8% (4% to 20%), E2E p50 4% (3% to 5%), "
+        "waiting 10%, preemptions not measured; 3 held-out loads, 3 repetitions"
+    )
+    assert f"0 unexplained | {said} |" in shown
+    assert said not in shown.splitlines()[2]
+
+
+def test_what_was_not_measured_is_called_so_with_the_command_that_does(
+    measured: list[Line],
+) -> None:
+    measured.append(replace(twin(), name="llama-server"))
+    measured.append(replace(REAL, name="Ollama facade", kind="emulated"))
+    rows = CliRunner().invoke(main, ["engines"]).stdout.splitlines()
+    ends = [row.split(" | ")[-1] for row in rows[2:]]
+    assert ends == [
+        "- |",
+        "not measured: `harness calibrate URL --out FILE` |",
+        "not measured: no step times are fitted to it |",
+        "- |",
+    ]
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize("text", [None, "no JSON", "[]", '{"loads": [{}]}'])
+def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path, text: str | None) -> None:
+    saved = tmp_path / "vllm.json"
+    if text is not None:
+        saved.write_text(text)
+    result = CliRunner().invoke(main, ["engines", "--calibration", str(saved)])
+    assert result.exit_code == 2
+    assert "is no calibration" in result.stderr
+    assert "harness calibrate URL --out FILE" in result.stderr

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from harness.cli import main
+from harness.cli import asking, main
 from harness.registry import load
 from harness.routing import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from harness.registry.models import Provider
 
 ROOT = Path(__file__).parents[3]
 GATEWAY_KEY = "sk-of-this-test"
@@ -27,9 +29,10 @@ class Server(BaseHTTPRequestHandler):
 
     catalogues: dict[int, tuple[str, ...]]
     asked: list[tuple[str, str, str | None]]
+    asked_at: list[int]
 
     def do_GET(self) -> None:
-        port = self.server.server_address[1]
+        port = self.connection.getsockname()[1]
         self.asked.append((self.command, self.path, self.headers["authorization"]))
         names = self.catalogues[int(port)]
         body = json.dumps({"object": "list", "data": [{"id": name} for name in names]}).encode()
@@ -38,6 +41,14 @@ class Server(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.asked.append((self.command, self.path, self.headers["authorization"]))
+        self.asked_at.append(int(self.connection.getsockname()[1]))
+        self.send_response(503)
+        self.send_header("content-length", "0")
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -51,6 +62,7 @@ def running(config: Path, *, forget: str = "") -> Iterator[type[Server]]:
     class Here(Server):
         catalogues: dict[int, tuple[str, ...]] = {}  # noqa: RUF012 - one a test
         asked: list[tuple[str, str, str | None]] = []  # noqa: RUF012
+        asked_at: list[int] = []  # noqa: RUF012
 
     names = {registry.gateway.port: listed(registry)}
     for provider in registry.enabled_providers().values():
@@ -111,3 +123,26 @@ def test_nobody_listening_is_a_failure_not_a_crash(config: Path) -> None:
     result = live(config, "--no-gateway", "--timeout", "2")
     assert result.exit_code == 1
     assert "refused" in result.output.lower()
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_runs_elsewhere_is_asked_for_tokens_only_if_that_is_allowed(
+    config: Path, monkeypatch: pytest.MonkeyPatch, *, allowed: bool
+) -> None:
+    def elsewhere(_: Mapping[str, Provider]) -> set[str]:
+        return {"vllm"}
+
+    monkeypatch.setattr(asking, "remotes", elsewhere)
+    with running(config) as server:
+        vllm = load(config).provider("vllm").port
+        result = live(config, "--requests", *(["--live"] if allowed else []))
+        port = load(config).ports.services[vllm or ""].port
+    asked = {at == port for at in server.asked_at}
+    assert asked == ({False, True} if allowed else {False})
+    assert ("only read from: vllm; --live asks them too" in result.stderr) is not allowed
+
+
+def test_live_alone_asks_for_nothing_and_says_so(config: Path) -> None:
+    result = live(config, "--live")
+    assert result.exit_code == 2
+    assert "say --requests too" in result.stderr

@@ -176,3 +176,10 @@ def test_the_key_is_never_told(good: Observations, serve: Serve) -> None:
 )
 def test_curl_quotes_any_body(body: bytes, quoted: str) -> None:
     assert curl(post(URL, "", body)).endswith(f"--data-binary {quoted}")
+
+
+@pytest.mark.parametrize("limit", [0, -3, 10**6, None])
+def test_no_request_can_take_minutes(limit: int | None) -> None:
+    body = {} if limit is None else {"max_tokens": limit}
+    sent = json.loads(fuzz._encode(body, CHAT))
+    assert sent["max_tokens"] == fuzz.MAX_TOKENS

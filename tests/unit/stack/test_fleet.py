@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from harness.engines.engine import EngineError
+from harness.engines.real.ollama_facade import OllamaFacade
 from harness.registry import load
 from harness.stack import TIERS, Stack, kinds_of, one_kind, require
 from harness.stack.fleet import missing
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
     from harness.evidence import Behind
 
 REGISTRY = load(Path(__file__).parents[3] / "config")
+
+
+@pytest.fixture(autouse=True)
+def _no_ollama(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the machine has an Ollama of its own decides nothing here."""
+    monkeypatch.setenv("PATH", str(tmp_path))
 
 
 def test_each_tier_has_more_real_engines_than_the_one_before() -> None:
@@ -97,3 +105,38 @@ def test_what_concerns_the_whole_has_the_kind_of_the_whole(stack: Stack) -> None
 def test_who_starts_slowly_comes_last_and_equal_ones_keep_their_order(stack: Stack) -> None:
     chain = ["vllm", "ollama", "llama-cpp-native"]
     assert stack.slowest_last(chain) == ["ollama", "llama-cpp-native", "vllm"]
+
+
+def facade(tmp_path: Path, server: str) -> OllamaFacade:
+    """One before a program that is no llama-server: it ends at once."""
+    (tmp_path / "m.gguf").write_bytes(b"GGUF")
+    return OllamaFacade(
+        "ollama",
+        executable=Path(server),
+        model=tmp_path / "m.gguf",
+        served_as=["a"],
+        directory=tmp_path,
+    )
+
+
+def test_a_dead_server_behind_a_living_facade_is_named(stack: Stack, tmp_path: Path) -> None:
+    gateway = SimpleNamespace(alive=lambda: True, pid=1)
+
+    async def story() -> tuple[dict[str, str], dict[str, str], dict[str, int]]:
+        engine = facade(tmp_path, "/bin/false")
+        stack.engines = {"ollama": engine}
+        stack.gateway = cast("Any", gateway)
+        await engine.start()
+        try:
+            await engine.server.gone()
+            found = stack.casualties()
+            pids = stack.processes()
+            stack._dead.add("ollama")
+            return found, stack.casualties(), pids
+        finally:
+            await engine.stop()
+
+    found, on_purpose, pids = asyncio.run(story())
+    assert list(found) == ["ollama-llama-server"]
+    assert on_purpose == {}
+    assert {"ollama", "ollama-llama-server", "gateway"} == pids.keys()

@@ -1,0 +1,105 @@
+"""``harness up`` as another program uses it: started, read, and ended by closing its input."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from harness.registry import load
+from harness.stack.fleet import missing
+
+if TYPE_CHECKING:
+    from harness.stack import Tier
+
+ROOT = Path(__file__).parents[2]
+Left = Callable[[Path], dict[int, str]]
+TIERS = [
+    "emulated",
+    pytest.param("native", marks=pytest.mark.engine("native")),
+]
+
+
+def up(*options: str, mark: Path, **variables: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "harness.cli", "up", "--config", str(ROOT / "config")]
+    return subprocess.Popen(
+        [*command, "--attached", *options],
+        env={**os.environ, "HARNESS_TEST_MARK": str(mark), **variables},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def told(child: subprocess.Popen[str]) -> Any:
+    """The first JSON document on its standard output."""
+    assert child.stdout is not None
+    printed = ""
+    for line in child.stdout:
+        printed += line
+        if line.startswith("}"):
+            return json.loads(printed)
+    pytest.fail(f"it ended without a word: {child.communicate()[1]}")
+
+
+def emulator(processes: dict[int, str]) -> int:
+    """Some emulated engine, not the guard above it."""
+    return next(
+        pid
+        for pid, words in processes.items()
+        if "-m harness.engines.emulator" in words and "guard" not in words
+    )
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_each_engine_is_listed_the_gateway_answers_and_who_dies_is_named(
+    tmp_path: Path, bearing: Left, left_behind: Left, tier: Tier
+) -> None:
+    if lacking := missing(load(ROOT / "config"), tier):
+        pytest.skip(f"not installed: nox -s engines -- {' '.join(lacking)}")
+    child = up("--json", "--engines", tier, mark=tmp_path)
+    watch = threading.Timer(120, child.kill)
+    watch.start()
+    try:
+        facts = told(child)
+        bearer = {"authorization": f"Bearer {facts['key']}"}
+        models = httpx.get(f"{facts['endpoint']}/v1/models", headers=bearer, trust_env=False)
+        assert models.json()["data"]
+        assert facts["tier"] == tier
+        kinds = {name: each["kind"] for name, each in facts["engines"].items()}
+        real = {name for name, kind in kinds.items() if kind == "real"} - {"ollama"}
+        native = {"llama-cpp-native", "valkey", "prometheus"}
+        assert real == (native if tier == "native" else set())
+        assert kinds["vllm"] == "emulated"
+        assert all(each["version"] and each["endpoint"] for each in facts["engines"].values())
+        os.kill(emulator(bearing(tmp_path)), signal.SIGKILL)
+        assert child.stderr is not None
+        died = next(line for line in child.stderr if "died" in line)
+        assert re.match(r"[\w-]+ died; the rest goes on", died)
+        _, errors = child.communicate(timeout=60)  # closes its input, which ends it
+        assert child.returncode == 0, errors
+    finally:
+        watch.cancel()
+        child.kill()
+    assert left_behind(tmp_path) == {}
+
+
+def test_a_tier_that_is_not_installed_is_refused_with_the_command_that_installs_it(
+    tmp_path: Path,
+) -> None:
+    child = up("--engines", "full", mark=tmp_path, HARNESS_CACHE=str(tmp_path / "empty"))
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode == 2, errors
+    assert "nox -s engines -- llama-cpp vllm valkey prometheus" in errors
