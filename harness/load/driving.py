@@ -1,8 +1,7 @@
 """Plays a load on one engine: a closed loop of users, or a schedule of arrivals.
 
 This is the driver for one process, behind `harness load` and the judges that need a load of
-their own; a load spread over processes and machines is Locust's to drive. While it plays, the
-interpreter is kept `quiet`.
+their own; a load spread over processes and machines is Locust's to drive.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from harness.load.arrival import staggered
-from harness.load.quiet import quiet
 
 if TYPE_CHECKING:
     from harness.wire import Request
@@ -61,7 +59,6 @@ class Drive:
         return (self.ended_ns - self.begun_ns) / _NS
 
 
-@quiet()
 def closed(
     engine: LoadEngine,
     make: Make,
@@ -105,7 +102,6 @@ def closed(
     return run.over(complete=not run.stopped and (seconds is not None or asked_all))
 
 
-@quiet()
 def scheduled(
     engine: LoadEngine,
     make: Make,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -75,6 +76,7 @@ class Response:
         return ", ".join(values) if values else None
 
 
+@lru_cache(maxsize=256)
 def endpoint(url: str) -> Endpoint:
     """Split ``url`` into the address to connect to and the request target.
 
@@ -116,17 +118,23 @@ def serialise(request: Request, *, keep: bool = False) -> bytes:
         WireError: The URL is unusable, a header would break the framing, or a header
             is one of those set here.
     """
-    where = endpoint(request.url)
-    if not _TOKEN.fullmatch(request.method):
-        raise WireError(f"{request.method!r} is not an HTTP method: write e.g. GET or POST.")
-    lines = [f"{request.method} {where.target} HTTP/1.1"]
-    if not any(name.lower() == "host" for name, _ in request.headers):
-        lines.append(f"Host: {where.authority}")
-    lines += [_header_line(name, value) for name, value in request.headers]
+    head = _head(request.method, request.url, tuple(request.headers))
     if request.body or request.method in _BODY_EXPECTED:
-        lines.append(f"Content-Length: {len(request.body)}")
-    lines += ["", ""] if keep else ["Connection: close", "", ""]
-    return "\r\n".join(lines).encode("latin-1") + request.body
+        head += b"Content-Length: %d\r\n" % len(request.body)
+    return head + (b"\r\n" if keep else b"Connection: close\r\n\r\n") + request.body
+
+
+@lru_cache(maxsize=64)
+def _head(method: str, url: str, headers: tuple[Header, ...]) -> bytes:
+    """Write what the requests of a load have in common: all but length and end of the head."""
+    where = endpoint(url)
+    if not _TOKEN.fullmatch(method):
+        raise WireError(f"{method!r} is not an HTTP method: write e.g. GET or POST.")
+    lines = [f"{method} {where.target} HTTP/1.1"]
+    if not any(name.lower() == "host" for name, _ in headers):
+        lines.append(f"Host: {where.authority}")
+    lines += [_header_line(name, value) for name, value in headers]
+    return ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
 
 def _header_line(name: str, value: str) -> str:

@@ -1,6 +1,6 @@
 """What the load engine costs and how far its stamps are off, beside two other clients.
 
-The server is another process and writes into each event when it sent it. The timer counts CPU
+The server is another process and writes into each token when it sent it. The timer counts CPU
 time of this process; ``receive error`` is the client's stamp of an event minus the server's, and
 ``ttft error`` the same of first events: what a client adds to a time to first token. Nothing is
 asserted on time: read the table, and ``*_over_engine`` in the extra info.
@@ -51,15 +51,13 @@ def url() -> Iterator[str]:
 
 def arrivals(exchanges: list[Exchange]) -> Arrivals:
     return [
-        [(frame.at_ns, sent(frame.data)) for frame in frames(parse(exchange).pieces)]
+        [
+            (frame.at_ns, int(stamp[1]))
+            for frame in frames(parse(exchange).pieces)
+            if (stamp := STAMP.search(frame.data))  # the end of an answer bears none
+        ]
         for exchange in exchanges
     ]
-
-
-def sent(event: bytes) -> int:
-    found = STAMP.search(event)
-    assert found is not None
-    return int(found[1])
 
 
 def at(q: float, errors_ns: list[int]) -> float:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from harness.load.driving import closed
-from harness.load.quiet import quiet
 from harness.load.trust.errors import Errors, Signs, errors, receive_lags, signs
 from harness.load.trust.judging import Limits, Trusted, believable, judge
 from harness.load.trust.reference import Reference, TrustError
@@ -109,14 +108,13 @@ class Trust:
 
     @contextmanager
     def during(self, *, streams: int = STREAMS) -> Iterator[None]:
-        """Measure it beside the load that is played within the block, which is `quiet`."""
+        """Measure it beside the load that is played within the block."""
         sentinel = Sentinel(self._engine, self._reference, streams=streams)
         before, begun_ns = self._engine.vitals(), time.monotonic_ns()
         if self._running:
             sentinel.start()
         try:
-            with quiet():
-                yield
+            yield
         finally:
             after, ended_ns = self._engine.vitals(), time.monotonic_ns()
             self._signs = signs(before, after, seconds=(ended_ns - begun_ns) / 1e9)
@@ -184,16 +182,15 @@ class Trust:
             return None
         reference = self._reference
         try:
-            with quiet():
-                drive = closed(
-                    self._engine,
-                    reference.make,
-                    users=streams,
-                    seconds=max(seconds, LEAST_ANSWERS * reference.answer_s() / streams),
-                    stagger_s=reference.answer_s(),
-                    seed=self._seed,
-                    first=self._first,
-                )
+            drive = closed(
+                self._engine,
+                reference.make,
+                users=streams,
+                seconds=max(seconds, LEAST_ANSWERS * reference.answer_s() / streams),
+                stagger_s=reference.answer_s(),
+                seed=self._seed,
+                first=self._first,
+            )
             ledger = reference.ledger()
         except TrustError as error:
             self._why_not = str(error)

@@ -6,8 +6,8 @@ import _socket
 import errno
 import os
 import ssl
-import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -15,21 +15,27 @@ from typing import TYPE_CHECKING
 from harness.wire import stamps, tls
 from harness.wire._shared import READ_BYTES, ending
 from harness.wire.engine.channel import Channel
-from harness.wire.engine.framing import Framing
+from harness.wire.engine.framing import EMPTY_LINE, Framing
 from harness.wire.engine.natives import BROKEN, IN, OUT
 from harness.wire.engine.recorded import UNSTAMPED
 from harness.wire.exchange import End
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from harness.wire.engine.flight import Flight
     from harness.wire.engine.names import Address
     from harness.wire.engine.natives import Poller
 
+Served = Callable[[int], None]
+"""What serves a descriptor: called with what the poller reported of it."""
+
 _UNDER_WAY = (0, errno.EINPROGRESS)
-_TIMESPEC = struct.Struct("@ll").unpack_from
 _now = time.monotonic_ns
+
+
+def _nothing(_: int) -> None:
+    """Serve a connection that carries nothing."""
 
 
 class State(Enum):
@@ -52,7 +58,7 @@ class Connection:
     def __init__(
         self,
         poller: Poller,
-        table: dict[int, Connection],
+        table: dict[int, Served],
         over: Callable[[Connection, Flight, End, str], None],
         *,
         keep: bool,
@@ -70,6 +76,7 @@ class Connection:
         self._unsent = b""
         self._channel: Channel | None = None
         self._framing: Framing | None = None
+        self._read: Served = _nothing
 
     @property
     def alive(self) -> bool:
@@ -95,7 +102,7 @@ class Connection:
             if mask & OUT:
                 self._flush()
             if mask & (IN | BROKEN):
-                self._receive()
+                self._read(IN)
         elif state is State.CONNECTING and mask & (OUT | BROKEN):
             self._connected()
         elif state is State.SHAKING:
@@ -121,9 +128,11 @@ class Connection:
         flight, self.flight = self.flight, None
         if end is End.KEPT and not self._unsent:
             self.state, self.idle_since_ns = State.IDLE, _now()
+            if self._sock is not None:
+                self._table[self._sock.fileno()] = self.serve
         else:
             self.close()
-        self._framing, self._unsent = None, b""
+        self._framing, self._unsent, self._read = None, b"", _nothing
         if flight is not None:
             self._over(self, flight, end, detail)
 
@@ -144,7 +153,7 @@ class Connection:
                 continue
             if code in _UNDER_WAY:
                 self.state, self._mask = State.CONNECTING, OUT
-                self._table[sock.fileno()] = self
+                self._table[sock.fileno()] = self.serve
                 self._poller.register(sock.fileno(), OUT)
                 return
             failure = OSError(code, os.strerror(code))
@@ -209,6 +218,8 @@ class Connection:
         if self._keep:
             head_only = flight.ticket.request.method.upper() == "HEAD"
             self._framing = Framing(flight.tape.pieces, head_only=head_only)
+        _, sock = self._here()
+        self._table[sock.fileno()] = self._read = self._reader(flight, sock)
         self._flush()
 
     def _flush(self) -> None:
@@ -232,41 +243,49 @@ class Connection:
 
     # Receiving
 
-    def _receive(self) -> None:
-        flight, sock = self._here()
-        channel = self._channel
-        try:
-            data, ancillary, _, _ = sock.recvmsg(READ_BYTES, stamps.ANCILLARY_BYTES)
-            seen_ns = _now()
-            over = not data
-            if channel is not None and data:
-                data, over = channel.open(data), channel.over
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self._failed(error, connected=True)
-            return
-        if data:
-            self._record(flight, data, ancillary, seen_ns)
-        if over and self.flight is flight:
-            self._peer_left(flight, sock)
+    def _reader(self, flight: Flight, sock: _socket.socket) -> Served:
+        """Make what serves ``sock`` while the answer of ``flight`` comes.
 
-    def _record(
-        self, flight: Flight, data: bytes, ancillary: stamps.Ancillary, seen_ns: int
-    ) -> None:
-        tape = flight.tape
-        tape.pieces.append(data)
-        tape.seen.append(seen_ns)
-        if len(ancillary) == 1 and len(ancillary[0][2]) >= 16:
-            seconds, nanoseconds = _TIMESPEC(ancillary[0][2])
-            tape.arrived.append(seconds * 1_000_000_000 + nanoseconds)
-        else:
-            tape.arrived.append(stamps.realtime_ns(ancillary) or UNSTAMPED)
-        tape.size += len(data)
-        if self._framing is not None and self._framing.ends():
-            self.end(End.KEPT, "")
-        elif tape.size > flight.limit:
-            self.end(End.CANCELLED, f"the answer passed the limit of {flight.limit} bytes")
+        It runs once for every read of every stream: what it needs is at hand as a local name, and
+        nothing is computed that can be computed after the load.
+        """
+        tape, framing, limit = flight.tape, self._framing, flight.limit
+        keep, see, stamp = tape.pieces.append, tape.seen.append, tape.arrived.extend
+        recvmsg, room, channel = sock.recvmsg, stamps.ANCILLARY_BYTES, self._channel
+
+        def read(mask: int = IN) -> None:
+            if mask != IN:
+                self.serve(mask)
+                return
+            try:
+                data, ancillary, _, _ = recvmsg(READ_BYTES, room)
+                seen_ns = _now()
+                over = not data
+                if channel is not None and data:
+                    data, over = channel.open(data), channel.over
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                self._failed(error, connected=True)
+                return
+            if data:
+                keep(data)
+                see(seen_ns)
+                stamp(ancillary[0][2] if ancillary else UNSTAMPED)
+                tape.size = size = tape.size + (length := len(data))
+                if (
+                    framing is not None
+                    and (data.endswith(EMPTY_LINE) or not framing.midway or length < 4)
+                    and framing.ends()
+                ):
+                    self.end(End.KEPT, "")
+                elif size > limit:
+                    why = f"the answer passed the limit of {limit} bytes"
+                    self.end(End.CANCELLED, why)
+            if over and self.flight is flight:
+                self._peer_left(flight, sock)
+
+        return read
 
     def _peer_left(self, flight: Flight, sock: _socket.socket) -> None:
         if flight.unsent is not None:

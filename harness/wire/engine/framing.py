@@ -17,7 +17,7 @@ _FIELD = re.compile(
     rb"^(content-length|transfer-encoding|connection):[ \t]*([^\r\n]*?)[ \t]*\r?$", re.MULTILINE
 )
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*")
-_EMPTY_LINE = b"\r\n\r\n"
+EMPTY_LINE = b"\r\n\r\n"
 _BODILESS = frozenset({204, 304})
 
 
@@ -34,7 +34,16 @@ class Framing:
     ``head_only``: the request was HEAD, whose answer has no body whatever it says.
     """
 
-    __slots__ = ("_head_only", "_left", "_mode", "_pieces", "_rest", "_trailing", "_walked")
+    __slots__ = (
+        "_head_only",
+        "_left",
+        "_mode",
+        "_pieces",
+        "_rest",
+        "_trailing",
+        "_walked",
+        "midway",
+    )
 
     def __init__(self, pieces: list[bytes], *, head_only: bool = False) -> None:
         self._pieces = pieces
@@ -44,13 +53,16 @@ class Framing:
         self._walked = 0  # pieces that are
         self._left = 0  # bytes of the body (or of the chunk at hand) still to come
         self._trailing = False
+        self.midway = False
+        """Within a chunked body: only a piece that ends with `EMPTY_LINE`, or is shorter, can be
+        the last, and `ends` need not be asked of another."""
 
     def ends(self) -> bool:
         """Say whether the last piece, which was just appended, ends the message exactly."""
         mode = self._mode
         if mode is _Mode.CHUNKED:
             last = self._pieces[-1]
-            return (len(last) < 4 or last.endswith(_EMPTY_LINE)) and self._walk()
+            return (last.endswith(EMPTY_LINE) or len(last) < 4) and self._walk()
         if mode is _Mode.LENGTH:
             self._left -= len(self._pieces[-1])
             return self._reached()
@@ -89,7 +101,7 @@ class Framing:
         if coding is not None:
             if coding != {b"chunked"}:
                 return self._until_close()
-            self._mode = _Mode.CHUNKED
+            self._mode, self.midway = _Mode.CHUNKED, True
             return self._walk()
         if len(lengths) != 1 or not (length := next(iter(lengths))).isdigit():
             return self._until_close()
@@ -125,7 +137,7 @@ class Framing:
         self._rest = trailer = data[at:]
         if trailer.startswith(b"\r\n"):
             return len(trailer) == 2 or self._until_close()
-        end = trailer.find(_EMPTY_LINE)
+        end = trailer.find(EMPTY_LINE)
         return end >= 0 and (end + 4 == len(trailer) or self._until_close())
 
     def _take(self) -> None:
@@ -133,5 +145,5 @@ class Framing:
         self._walked = len(self._pieces)
 
     def _until_close(self) -> bool:
-        self._mode, self._rest = _Mode.UNTIL_CLOSE, b""
+        self._mode, self._rest, self.midway = _Mode.UNTIL_CLOSE, b"", False
         return False

@@ -16,13 +16,14 @@ from harness.wire.engine.connection import Connection
 from harness.wire.engine.flight import Flight
 from harness.wire.engine.lags import Lags
 from harness.wire.engine.names import Names
-from harness.wire.engine.natives import IN, Bell, poller
+from harness.wire.engine.natives import IN, Bell, pause, poller
 from harness.wire.exchange import End
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
+    from harness.wire.engine.connection import Served
     from harness.wire.engine.names import Address
     from harness.wire.engine.ticket import Ticket
 
@@ -32,6 +33,10 @@ Place = tuple[str, int, bool]
 _now = time.monotonic_ns
 _S = 1_000_000_000
 _LONGEST_NAP_S = 0.25
+_CROWD = 64
+"""Exchanges in flight from which on it pays to let arrivals gather."""
+_VOLLEY = 16
+"""Exchanges started in one turn: a millisecond, after which those under way are read again."""
 _PROBES = 100
 _SPARE_DEADLINES = 4096
 
@@ -47,6 +52,7 @@ class Loop:
         max_kept_bytes: int,
         keep: bool,
         idle_s: float,
+        gather_s: float,
         trust: ssl.SSLContext | None,
     ) -> None:
         self.ready = Bell()
@@ -63,8 +69,9 @@ class Loop:
         self._keep, self._idle_ns, self._trust = keep, round(idle_s * _S), trust
         self._inbox: deque[Callable[[], None]] = deque()
         self._bell = Bell()
-        self._poller = poller()
-        self._table: dict[int, Connection] = {}
+        self._poller, self._pause = poller(), pause()
+        self._gather_s = gather_s
+        self._table: dict[int, Served] = {}
         self._idle: dict[Place, deque[Connection]] = {}
         self._names = Names(self.post, self._found, self._not_found)
         self._flying: dict[int, tuple[Flight, Connection | None]] = {}
@@ -83,7 +90,8 @@ class Loop:
     @property
     def idle(self) -> int:
         """Connections that wait for another exchange."""
-        return sum(connection.alive for connection in list(self._table.values()))
+        waiting = [list(connections) for connections in list(self._idle.values())]
+        return sum(connection.alive for connections in waiting for connection in connections)
 
     @property
     def queued(self) -> int:
@@ -140,14 +148,16 @@ class Loop:
     # One turn
 
     def _turn(self) -> None:
+        if self._gather_s and len(self._flying) >= _CROWD and (nap_s := self._nap_s()):
+            self._pause([self._bell.fd], (), (), min(nap_s, self._gather_s))
         events = self._poller.poll(self._nap_s())
         if events:
             woke_ns = _now()
-            connections = self._table
+            served = self._table.get
             for fd, mask in events:
-                connection = connections.get(fd)
-                if connection is not None:
-                    connection.serve(mask)
+                serve = served(fd)
+                if serve is not None:
+                    serve(mask)
                 else:
                     self._bell.hush()
             self.loop_lag.add(_now() - woke_ns, len(events))
@@ -156,7 +166,7 @@ class Loop:
         now = _now()
         while self._scheduled and self._scheduled[0][0] <= now:
             self._due.append(heapq.heappop(self._scheduled)[2])
-        while self._due and len(self._flying) < self._max_in_flight:
+        for _ in range(min(len(self._due), _VOLLEY, self._max_in_flight - len(self._flying))):
             self._launch(self._due.popleft())
         while self._deadlines and self._deadlines[0][0] <= now:
             self._expire(heapq.heappop(self._deadlines)[1])
@@ -164,7 +174,7 @@ class Loop:
             self._sweep(now)
 
     def _nap_s(self) -> float:
-        if self._inbox:
+        if self._inbox or (self._due and len(self._flying) < self._max_in_flight):
             return 0.0
         moments = [heap[0][0] for heap in (self._scheduled, self._deadlines) if heap]
         if not moments:
@@ -286,6 +296,7 @@ class Loop:
         keeper = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
         keeper.setblocking(False)
         keeper.bind(("127.0.0.1", 0))
+        works = False
         if stamps.enable(keeper):
             for _ in range(_PROBES):
                 keeper.sendto(b"x", keeper.getsockname())
@@ -293,9 +304,11 @@ class Loop:
                     arrived = keeper.recvmsg(1, stamps.ANCILLARY_BYTES)[1]
                 except BlockingIOError:
                     arrived = []
-                if stamps.realtime_ns(arrived) is not None:
+                if works := stamps.realtime_ns(arrived) is not None:
                     break
                 self._poller.poll(0.001)
+        if not works:
+            self._gather_s = 0.0  # the engine's own stamps would be late by it
         return keeper
 
     def _give_everything_up(self) -> None:

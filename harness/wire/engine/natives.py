@@ -10,6 +10,7 @@ import os
 import select
 import sys
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -58,8 +59,13 @@ def start_thread(run: Callable[[], None]) -> int:
 
 def lock() -> _thread.LockType:
     """Make a native lock, for critical sections of microseconds."""
-    made: _thread.LockType = _native("_thread", "allocate_lock")()
+    made: _thread.LockType = _maker()()
     return made
+
+
+@cache
+def _maker() -> Any:
+    return _native("_thread", "allocate_lock")
 
 
 def poller() -> Poller:
@@ -70,12 +76,17 @@ def poller() -> Poller:
         return _Poll(_native("select", "poll")())
 
 
+def pause() -> Any:
+    """``select.select`` itself, which waits to the microsecond."""
+    return _native("select", "select")
+
+
 class _Epoll:
     """epoll, waiting to the microsecond: ``epoll_wait`` itself counts whole milliseconds."""
 
     def __init__(self, epoll: Any) -> None:
         self._epoll, self._fd = epoll, epoll.fileno()
-        self._select = _native("select", "select")
+        self._select = pause()
         self.register, self.modify = epoll.register, epoll.modify
         self.unregister, self.close = epoll.unregister, epoll.close
 
@@ -105,6 +116,8 @@ class _Poll:
 class Bell:
     """Wakes whoever waits on it, from any thread: a descriptor that becomes readable.
 
+    Look for what the ring was about after `hush`, not before.
+
     Waiting goes through ``select.poll`` as the process has it: it blocks a plain thread, and
     under gevent only the greenlet. Ring it as often as you like, also after it was closed.
     """
@@ -117,12 +130,13 @@ class Bell:
             os.set_blocking(self.fd, False)
             os.set_blocking(self._bellpull, False)
         self._lock = lock()
-        self._closed = False
+        self._closed = self._rung = False
 
     def ring(self) -> None:
         """Wake the waiter."""
         with self._lock:
-            if not self._closed:
+            if not (self._closed or self._rung):
+                self._rung = True  # a ring that nobody has heard yet is enough
                 with suppress(BlockingIOError):  # full of rings not heard yet: one is enough
                     os.write(self._bellpull, _RING)
 
@@ -130,6 +144,7 @@ class Bell:
         """Forget the rings so far."""
         with suppress(BlockingIOError):
             os.read(self.fd, 65_536)
+        self._rung = False  # after the read: who rang in between is seen by whoever hushes
 
     def wait(self, timeout_s: float | None) -> bool:
         """Wait for a ring; False if none came in time."""

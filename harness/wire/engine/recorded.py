@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from harness.wire import stamps
 from harness.wire.exchange import Clock, End, Exchange, Read, Request
 
-UNSTAMPED = 0
+UNSTAMPED = bytes(stamps.STAMP_BYTES)
 
 
 class Tape:
@@ -20,8 +20,8 @@ class Tape:
         self.pieces: list[bytes] = []
         self.seen: array[int] = array("q")
         """CLOCK_MONOTONIC after each read returned."""
-        self.arrived: array[int] = array("q")
-        """CLOCK_REALTIME of its arrival as the kernel says, or `UNSTAMPED`."""
+        self.arrived = bytearray()
+        """For each read the kernel's ``struct timespec`` of its arrival, or `UNSTAMPED`."""
         self.size = 0
 
 
@@ -110,7 +110,7 @@ class Recorded:
         return stamps.choose(
             self.tape.pieces,
             seen=self.tape.seen,
-            arrived=[real or None for real in self.tape.arrived],
+            arrived=stamps.unpacked(self.tape.arrived, len(self.tape.pieces)),
             offset_before_ns=before,
             offset_after_ns=after,
             connected_ns=self.connected_ns,

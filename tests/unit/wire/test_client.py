@@ -428,7 +428,7 @@ class LateReader:
 def test_a_busy_client_does_not_bend_the_kernel_stamp() -> None:
     with asyncio.run(stamps.switch_on()):
         if not stamps._working():
-            pytest.skip("this platform stamps no arrivals (SO_TIMESTAMPING)")
+            pytest.skip("this platform stamps no arrivals (SO_TIMESTAMPNS)")
     late = LateReader()
 
     exchange = late.run()

@@ -325,3 +325,12 @@ def test_no_bytes_make_the_parser_raise(junk: bytes, end: End) -> None:
     response = parse(recorded(junk, end=end))
 
     assert response.complete or response.fault
+
+
+def test_requests_that_share_a_head_have_each_their_own_length() -> None:
+    asked = Request(method="POST", url="http://127.0.0.1:9/a", headers=(("X-Y", "z"),))
+    for body, keep in ((b"", True), (b"12345", True), (b"123", False)):
+        head, _, rest = serialise(replace(asked, body=body), keep=keep).partition(b"\r\n\r\n")
+        assert b"Content-Length: %d" % len(body) in head.split(b"\r\n")
+        assert (b"Connection: close" in head) is not keep
+        assert rest == body

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from harness.wire._shared import ending, overdue
+from harness.wire._shared import ending, new_id, overdue
 from harness.wire.exchange import End
 from harness.wire.http1 import endpoint
 
@@ -51,3 +51,17 @@ def test_a_passed_deadline_says_what_was_missing() -> None:
     assert overdue(2.5, WHERE, connected=True, received=7) == (
         "no end of the answer within 2.5 s; 7 bytes received"
     )
+
+
+def test_ids_differ_from_each_other_and_from_those_of_a_forked_child() -> None:
+    receiver, sender = os.pipe()
+    if not (child := os.fork()):
+        os.write(sender, new_id().encode())
+        os._exit(0)
+    ours = [new_id() for _ in range(3)]
+    os.waitpid(child, 0)
+    theirs = os.read(receiver, 100).decode()
+    os.close(receiver)
+    os.close(sender)
+    assert len({*ours, theirs}) == 4
+    assert all(len(one) == 32 and int(one, 16) >= 0 for one in (*ours, theirs))

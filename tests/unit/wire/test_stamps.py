@@ -19,7 +19,7 @@ def raw(seen_ns: int, arrived_ns: int | None, data: bytes = b"x") -> stamps.RawR
         return seen_ns, data, []
     real = arrived_ns - stamps.offset_ns()
     spec = struct.pack("@llllll", real // 10**9, real % 10**9, 0, 0, 0, 0)
-    return seen_ns, data, [(socket.SOL_SOCKET, 37, spec)]
+    return seen_ns, data, [(socket.SOL_SOCKET, 35, spec)]
 
 
 def settle(*reads: stamps.RawRead, connected_ns: int, step_ns: int = 0) -> Clock:
@@ -102,19 +102,19 @@ def test_ancillary_data_of_another_kind_holds_no_stamp() -> None:
     spec = struct.pack("@ll", 1, 1)
 
     assert stamps.realtime_ns([(socket.SOL_SOCKET, 1, spec)]) is None
-    assert stamps.realtime_ns([(socket.SOL_SOCKET, 37, spec[:8])]) is None
-    assert stamps.realtime_ns([(socket.SOL_SOCKET, 37, struct.pack("@ll", 0, 0))]) is None
+    assert stamps.realtime_ns([(socket.SOL_SOCKET, 35, spec[:8])]) is None
+    assert stamps.realtime_ns([(socket.SOL_SOCKET, 35, struct.pack("@ll", 0, 0))]) is None
 
 
 def test_a_socket_that_cannot_stamp_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as sock:
-        monkeypatch.setattr(stamps, "_SO_TIMESTAMPING", -1)
+        monkeypatch.setattr(stamps, "_SO_TIMESTAMPNS", -1)
         assert not stamps.enable(sock)
 
 
 def test_once_switched_on_the_first_byte_bears_a_stamp() -> None:
     if not stamps._SUPPORTED:
-        pytest.skip("this platform stamps no arrivals (SO_TIMESTAMPING)")
+        pytest.skip("this platform stamps no arrivals (SO_TIMESTAMPNS)")
     with asyncio.run(stamps.switch_on()):
         assert stamps._working()
 
@@ -135,3 +135,10 @@ def test_a_kernel_that_never_stamps_is_waited_for_only_so_long(
     monkeypatch.setattr(stamps, "_working", lambda: False)
 
     asyncio.run(stamps.switch_on()).close()
+
+
+def test_packed_stamps_are_read_and_what_is_missing_bears_none() -> None:
+    packed = struct.pack("=4q", 2, 5, 0, 0)
+    assert stamps.unpacked(packed, 3) == [2_000_000_005, None, None]
+    assert stamps.unpacked(packed + b"cut", 2) == [2_000_000_005, None]
+    assert stamps.unpacked(b"", 0) == []

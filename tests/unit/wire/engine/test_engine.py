@@ -684,3 +684,29 @@ def test_the_engine_and_the_client_record_the_same_answer(
     for field in ("status", "reason", "headers", "body", "complete", "fault"):
         assert getattr(ours, field) == getattr(theirs, field)
     assert b"".join(piece.data for piece in ours.pieces) == ours.body
+
+
+def test_a_crowd_whose_arrivals_gather_is_recorded_whole(serving: Any) -> None:
+    """More in flight than from which on the loop waits, more at once than start in one turn."""
+    users, all_here = 80, threading.Barrier(80)
+
+    def script(visit: Any) -> None:
+        visit.request()
+        visit.say(CHUNKED)
+        all_here.wait(LIMIT_S)
+        visit.say(*EVENTS, LAST)
+        visit.gone()
+
+    with serving(script) as url, LoadEngine(timeout_s=LIMIT_S, gather_s=0.002) as engine:
+        tickets = [engine.submit(get(url)) for _ in range(users)]
+        recorded = [ticket.wait(LIMIT_S) for ticket in tickets]
+        assert engine.vitals().most_in_flight == users
+
+    for one in recorded:
+        assert b"".join(read.data for read in one.exchange.reads) == STREAM
+
+
+def test_arrivals_gather_for_less_than_a_second() -> None:
+    for seconds in (-0.1, 1.0):
+        with pytest.raises(WireError, match="gather_s"):
+            LoadEngine(gather_s=seconds)

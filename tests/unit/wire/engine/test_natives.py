@@ -80,3 +80,15 @@ def test_a_thread_runs_beside_its_starter() -> None:
     natives.start_thread(bell.ring)
     assert bell.wait(30)
     bell.close()
+
+
+def test_a_bell_that_was_heard_rings_again() -> None:
+    bell = Bell()
+    bell.ring()
+    bell.ring()
+    assert bell.wait(0)
+    bell.hush()
+    assert not bell.wait(0)
+    bell.ring()
+    assert bell.wait(0)
+    bell.close()

@@ -1,4 +1,4 @@
-"""The interpreter kept quiet while a client measures.
+"""The interpreter kept quiet while an engine runs.
 
 Two things of CPython stop every thread of a process, the one that stamps included. A full
 collection of garbage looks at all objects there are: 350 ms with half a million of them, as one

@@ -1,3 +1,5 @@
+"""What the engine changes of the interpreter helps it, and is put back."""
+
 from __future__ import annotations
 
 import gc
@@ -6,7 +8,8 @@ import threading
 
 import pytest
 
-from harness.load.quiet import SWITCH_S, YOUNG, quiet
+from harness.wire.engine import LoadEngine
+from harness.wire.engine.interpreter import SWITCH_S, YOUNG, quiet
 
 
 def settings() -> tuple[tuple[int, int, int], float, bool]:
@@ -64,4 +67,34 @@ def test_it_is_restored_after_a_failure() -> None:
     before = settings()
     with pytest.raises(ZeroDivisionError), quiet():
         _ = 1 / 0
+    assert settings() == before
+
+
+def test_collection_that_is_switched_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with quiet():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_a_shorter_interval_than_ours_is_kept() -> None:
+    before = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(1e-5)
+        with quiet():
+            assert sys.getswitchinterval() == pytest.approx(1e-5)
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_an_engine_is_quiet_from_start_to_close_and_lets_go_once() -> None:
+    before = settings()
+    engine = LoadEngine()
+    assert settings() == before
+    with engine:
+        assert settings() != before
+    engine.close()
     assert settings() == before
