@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.report.claims import read_claims
 from harness.report.html import page
 from harness.report.junit import junit
 from harness.report.markdown import markdown
@@ -38,14 +39,14 @@ def write_all(
         ReportError: something could not be written. The evidence is untouched.
     """
     texts = {
-        "index.html": page(run, evidence, report),
+        "index.html": page(run, evidence, report, claims=read_claims(directory)),
         "junit.xml": junit(run, evidence, report),
         "summary.md": markdown(run, evidence, report),
         "verdict.json": json.dumps(verdict(run, report), indent=2, ensure_ascii=False) + "\n",
     }
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        written = [_write(directory / name, text) for name, text in texts.items()]
+        written = [put(directory / name, text) for name, text in texts.items()]
         point(directory)
     except OSError as error:
         raise ReportError(
@@ -92,7 +93,8 @@ def point(directory: Path, link: Callable[[str, Path], None] = os.symlink) -> Pa
     return latest
 
 
-def _write(path: Path, text: str) -> Path:
+def put(path: Path, text: str) -> Path:
+    """Write ``text`` to ``path``, whole or not at all; its path. Raises OSError."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     temporary = Path(name)
     try:
