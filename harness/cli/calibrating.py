@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -19,14 +18,14 @@ from harness.cli.options import config_option, json_option, show_json, stop
 from harness.engines.scheduler import SchedulerError
 from harness.load.calibrate import CalibrateError, calibrate, discover
 from harness.load.calibrate.calibration import JUDGED
-from harness.wire import RecordingClient, WireError
+from harness.wire import WireError
+from harness.wire.engine import LoadEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from harness.load.calibrate import Calibration, Comparison
 
 _WIDTH = 110
+_TIMEOUT_S = 600
 _TEXTS = {"throughput": "tokens/s", "ttft_s": "TTFT ms", "e2e_s": "E2E ms"}
 
 
@@ -40,6 +39,11 @@ _TEXTS = {"throughput": "tokens/s", "ttft_s": "TTFT ms", "e2e_s": "E2E ms"}
 @click.option("--key", "key_variable", help="Environment variable that holds the API key.")
 @click.option("--max-num-seqs", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--max-num-batched-tokens", type=click.IntRange(1), default=2048, show_default=True)
+@click.option(
+    "--async-scheduling/--no-async-scheduling",
+    default=None,
+    help="Whether it plans a step while another is computed. Default: what explains it better.",
+)
 @click.option("--repetitions", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @config_option
@@ -50,6 +54,7 @@ def calibrate_(
     key_variable: str | None,
     max_num_seqs: int,
     max_num_batched_tokens: int,
+    async_scheduling: bool | None,  # noqa: FBT001 - click calls it by name
     repetitions: int,
     seed: int,
     config: Path,
@@ -68,24 +73,27 @@ def calibrate_(
             stop(f"calibrate.no-key: the variable {key_variable} is not set or empty")
     url = engine if "://" in engine else _address(engine, config, as_json=as_json)
 
-    async def go(say: Callable[[str], None]) -> Calibration:
-        async with RecordingClient(timeout_s=600) as client:
-            target = await discover(
+    try:
+        with LoadEngine(timeout_s=_TIMEOUT_S) as client:
+            target = discover(
                 client,
                 url,
                 key=key,
                 max_num_seqs=max_num_seqs,
                 max_num_batched_tokens=max_num_batched_tokens,
             )
-            return await calibrate(client, target, seed=seed, repetitions=repetitions, say=say)
-
-    try:
-        found = asyncio.run(go(lambda text: click.echo(text, err=True)))
-    except* (CalibrateError, SchedulerError) as errors:
-        first = errors.exceptions[0]
-        stop(f"{getattr(first, 'id', 'calibrate')}: {first}")
-    except* WireError as errors:
-        stop(f"calibrate.url: {errors.exceptions[0]}")
+            found = calibrate(
+                client,
+                target,
+                seed=seed,
+                repetitions=repetitions,
+                async_scheduling=async_scheduling,
+                say=lambda text: click.echo(text, err=True),
+            )
+    except (CalibrateError, SchedulerError) as error:
+        stop(f"{error.id}: {error}")
+    except WireError as error:
+        stop(f"calibrate.url: {error}")
     document = found.to_json()
     if out is not None:
         out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
@@ -129,6 +137,7 @@ def _show(found: Calibration) -> None:
     console.print(
         "A step costs "
         + ", ".join(f"{name} {value:.3g}" for name, value in prices.items() if name != "kind")
+        + f". Steps are planned {'ahead' if found.config.async_scheduling else 'one at a time'}."
     )
 
 

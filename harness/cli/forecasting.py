@@ -161,7 +161,7 @@ def _engine(name: str) -> tuple[Preset, float]:
         preset = PRESETS[name]
         return preset, getattr(preset.step_time, "front_s", 0.0)
     try:
-        data = json.loads(Path(name).read_text())
+        data = json.loads(Path(name).read_text())["batching"]
         step_time = step_time_from_json(data["step_time"])
         scheduler = SchedulerConfig(**data["scheduler"])
     except OSError as error:

@@ -70,7 +70,8 @@ def canonical(prompt: Any) -> str:
 def count_words(prompt: Any) -> int:
     """Prompt tokens of a prompt or a list of messages: its words, and at least one.
 
-    Content parts count by their ``text``; roles and templates count nothing.
+    Content parts count by their ``text``; roles and templates count nothing. A prompt of token ids
+    has as many tokens as ids.
     """
     return max(1, _count(prompt))
 
@@ -78,6 +79,8 @@ def count_words(prompt: Any) -> int:
 def _count(value: Any) -> int:
     if isinstance(value, str):
         return len(value.split())
+    if isinstance(value, int):
+        return 1
     if isinstance(value, dict):
         return _count(value.get("content") or value.get("text"))
     if isinstance(value, list):

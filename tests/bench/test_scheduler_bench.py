@@ -98,7 +98,7 @@ def play_vllm(steps: int, batch: int, folder: Path) -> float | None:
 
 
 @pytest.mark.parametrize("caching", [True, False], ids=["prefix cache", "no prefix cache"])
-@pytest.mark.parametrize("batch", [1, 8, 32, 128])
+@pytest.mark.parametrize("batch", [1, 8, 32, 128, 256])
 def test_steps_per_minute(
     benchmark: BenchmarkFixture, tmp_path: Path, batch: int, caching: bool
 ) -> None:

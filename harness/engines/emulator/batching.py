@@ -193,8 +193,11 @@ class Batch(Turns):
             self._loop.call_at(leaving[0][0], self._drain)
 
     def _let_go(self, part: _Part, at_s: float) -> None:
+        self._books.token()
         if part.first_s is None:
             part.first_s = at_s
+            if part is part.generation.parts[0]:
+                self._books.prompt(part.generation.reply.prompt_tokens, cached=max(0, part.cached))
         else:
             self._books.itl.observe(at_s - part.last_s)
         part.last_s = at_s
@@ -233,6 +236,7 @@ class Batch(Turns):
                 cached_tokens=max(0, parts[0].cached),
                 max_tokens=reply.ask.max_tokens,
                 choices=reply.ask.choices,
+                counted=True,
             )
         )
 
@@ -258,6 +262,8 @@ def _words(value: Any) -> Iterator[str]:
     """The words of a prompt or of messages, as `tokens.count_words` counts them."""
     if isinstance(value, str):
         yield from value.split()
+    elif isinstance(value, int):
+        yield str(value)
     elif isinstance(value, dict):
         yield from _words(value.get("content") or value.get("text"))
     elif isinstance(value, list):

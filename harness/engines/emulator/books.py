@@ -60,6 +60,8 @@ class Served:
     cached_tokens: int = 0
     max_tokens: int | None = None
     choices: int = 1
+    counted: bool = False
+    """Its tokens were counted as they came: see `Books.token`."""
 
 
 def token_bounds(longest: int) -> tuple[float, ...]:
@@ -75,7 +77,7 @@ def token_bounds(longest: int) -> tuple[float, ...]:
 
 
 class Books:
-    """Sums over all answers that have ended, and over their tokens."""
+    """Sums over all answers that have ended, and over the tokens of all."""
 
     def __init__(self, longest: int) -> None:
         counts = token_bounds(longest)
@@ -100,14 +102,24 @@ class Books:
             (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
         )
 
+    def token(self) -> None:
+        """Count one token of an answer that goes on, as vLLM does after each step."""
+        self.generation_tokens += 1
+
+    def prompt(self, tokens: int, *, cached: int) -> None:
+        """Count a prompt that has brought its first token."""
+        self.prompt_tokens += tokens
+        self.cached_tokens += cached
+
     def enter(self, served: Served) -> None:
         """Count an answer that has ended; of an aborted one only what it had."""
         self.finished[served.finish] = self.finished.get(served.finish, 0) + 1
         if served.first_s is None:
             return
-        self.prompt_tokens += served.prompt_tokens
-        self.cached_tokens += served.cached_tokens
-        self.generation_tokens += served.tokens
+        if not served.counted:
+            self.prompt_tokens += served.prompt_tokens
+            self.cached_tokens += served.cached_tokens
+            self.generation_tokens += served.tokens
         self.ttft.observe(served.first_s - served.arrived_s)
         if served.finish == "abort":
             return

@@ -18,7 +18,7 @@ from harness.engines.emulator.http import CONTINUE, BadRequestError, Request, Re
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from harness.engines.emulator.play import Metronome, Play
     from harness.engines.ledger import Ending
@@ -28,20 +28,38 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER on with no time: close() discards and sends RST (socket(7))."""
 
 
+_OTHER = -1
+"""A write that is none of those planned: a head, or what the kernel took of one."""
+
+
 class Record:
     """A ledger entry being written; see `ledger.LedgerEntry` for its fields."""
 
-    __slots__ = ("at_ns", "chunks", "facts")
+    __slots__ = ("_others", "_which", "at_ns", "facts", "planned", "size")
 
     def __init__(self, **facts: Any) -> None:
         self.facts = facts
         self.at_ns = array("q")
-        self.chunks: list[bytes] = []
+        self.planned: Sequence[bytes] = ()
+        """What the answer was to be, so that what went out as planned is not kept twice."""
+        self.size = 0
+        """Bytes written."""
+        self._which = array("i")
+        self._others: list[bytes] = []
 
-    def wrote(self, at_ns: int, data: bytes) -> None:
-        """One write the kernel took."""
+    def wrote(self, at_ns: int, data: bytes, number: int = _OTHER) -> None:
+        """One write the kernel took; ``number`` if it was all of that one of `planned`."""
         self.at_ns.append(at_ns)
-        self.chunks.append(data)
+        self.size += len(data)
+        if number == _OTHER:
+            self._others.append(data)
+        self._which.append(number)
+
+    @property
+    def chunks(self) -> list[bytes]:
+        """The bytes of each write."""
+        others = iter(self._others)
+        return [next(others) if k == _OTHER else self.planned[k] for k in self._which]
 
     def to_wire(self) -> dict[str, Any]:
         """As `ledger.LedgerEntry.from_wire` reads it."""
@@ -132,8 +150,11 @@ class Connection:
         """The end of the connection is the end of the answer (HTTP/1.0)."""
         self._keep_alive = False
 
-    def write(self, data: bytes) -> None:
-        """Hand ``data`` to the kernel; what it does not take follows as soon as it does."""
+    def write(self, data: bytes, number: int = _OTHER) -> None:
+        """Hand ``data`` to the kernel; what it does not take follows as soon as it does.
+
+        ``number`` is its place in `Record.planned`.
+        """
         try:
             taken = self._socket.send(data)
         except (BlockingIOError, InterruptedError):
@@ -142,9 +163,10 @@ class Connection:
             self.lost()
             return
         if taken:
-            sent = data if taken == len(data) else data[:taken]
+            whole = taken == len(data)
+            sent = data if whole else data[:taken]
             if self._record is not None:
-                self._record.wrote(monotonic_ns(), sent)
+                self._record.wrote(monotonic_ns(), sent, number if whole else _OTHER)
             else:  # "100 Continue" precedes the entry of its request
                 self._prelude.append((monotonic_ns(), sent))
         if taken < len(data):

@@ -87,7 +87,7 @@ def _ledger(emulator: Emulator, after: int) -> dict[str, Any]:
     size = 0
     for record in emulator.records:
         entries.append(record.to_wire())
-        size += sum(map(len, record.chunks))
+        size += record.size
         if size > _PAGE_BYTES:
             break
     more = len(entries) < len(emulator.records)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+from array import array
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Protocol
 
 from harness.engines.emulator import http
+from harness.engines.emulator.packed import Packed
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,8 +25,8 @@ class Sink(Protocol):
         """The kernel takes no more for now; the sink says when it does again."""
         ...
 
-    def write(self, data: bytes) -> None:
-        """Send, and write to the ledger what was sent."""
+    def write(self, data: bytes, number: int = ...) -> None:
+        """Send, and write to the ledger what was sent; ``number`` in `Play.chunks`."""
         ...
 
     def finish(self) -> None:
@@ -73,7 +75,6 @@ class Play:
     """One answer on its way. Its bytes are ready before the first of them is due."""
 
     __slots__ = (
-        "_chunks",
         "_held_ns",
         "_holds",
         "_index",
@@ -82,21 +83,22 @@ class Play:
         "_started_ns",
         "_tokens",
         "cancelled",
+        "chunks",
         "stalled",
         "timed",
     )
 
     def __init__(self, answer: Answer, head: bytes, sink: Sink, *, chunked: bool) -> None:
         self._sink = sink
-        self._tokens = [frame.token for frame in answer.frames]
+        self._tokens = array("i", [frame.token for frame in answer.frames])
         self._holds = {k: frame.hold_ns for k, frame in enumerate(answer.frames) if frame.hold_ns}
-        self._chunks = [
-            http.chunk(frame.data) if chunked else frame.data for frame in answer.frames
-        ]
-        if chunked and answer.ending == "whole":
-            self._chunks.append(http.LAST_CHUNK)
-        if not answer.early_head:
-            self._chunks[:1] = [head + b"".join(self._chunks[:1])]
+        self.chunks = Packed(
+            answer.frames,
+            chunked=chunked,
+            head=b"" if answer.early_head else head,
+            last=http.LAST_CHUNK if chunked and answer.ending == "whole" else b"",
+        )
+        """What is written, one after the other."""
         self._index = 0
         self._held_ns = 0
         self._started_ns = 0
@@ -140,7 +142,7 @@ class Play:
 
     def step(self) -> int | None:
         """Send what is due; return when to be called again, None if never or not by the clock."""
-        sink, chunks = self._sink, self._chunks
+        sink, chunks = self._sink, self.chunks
         self.stalled = self.timed = False
         while not self.cancelled:
             if sink.blocked:
@@ -149,8 +151,9 @@ class Play:
             if self._index == len(chunks):
                 sink.finish()
                 return None
-            sink.write(chunks[self._index])
-            self._index += 1
+            number = self._index
+            self._index = number + 1
+            sink.write(chunks[number], number)
             due = self._next_ns()
             if due is None:
                 return None

@@ -215,6 +215,7 @@ class Emulator:
         date = http.date(self.now())
         head = http.head(answer.status, self.dialect.headers(answer, date, chunked=chunked))
         play = Play(answer, head, connection, chunked=chunked)
+        record.planned = play.chunks
         if answer.closes or (answer.stream and not chunked):
             connection.close_when_done()
         if not answer.paced:

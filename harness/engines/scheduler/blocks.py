@@ -1,8 +1,9 @@
 """The pool of KV blocks: who holds which, and what is found again after it was let go.
 
-Follows vllm/v1/core/block_pool.py (0.32). A block without a key cannot be told from another, so
-free ones are only counted: vLLM reuses them first. Free blocks with a key wait in the order in
-which they were let go, and the longest free is evicted first.
+Follows vllm/v1/core/block_pool.py (0.32). A block that nobody can find cannot be told from
+another, so these are only counted. Free ones without content are reused first, as vLLM does; free
+ones with content wait in the order in which they were let go, and the longest free is evicted
+first, also if what it holds is of no use to anybody.
 """
 
 from __future__ import annotations
@@ -15,55 +16,68 @@ if TYPE_CHECKING:
 
 
 class Block:
-    """A block in somebody's hands, or free with something to find in it."""
+    """A block that is found by its key: in somebody's hands, or free."""
 
     __slots__ = ("holders", "key")
 
-    def __init__(self) -> None:
+    def __init__(self, key: int) -> None:
         self.holders = 1
-        self.key: int | None = None
+        self.key = key
+
+
+class Lost:
+    """Free blocks, let go together, whose content nobody will look for."""
+
+    __slots__ = ("count",)
+
+    def __init__(self, count: int) -> None:
+        self.count = count
 
 
 class BlockPool:
     """``usable`` blocks: held, free, or free and still findable."""
 
-    __slots__ = ("_free", "_index", "_plain", "_twins", "evictions", "usable")
+    __slots__ = ("_free", "_index", "_plain", "_twins", "evictions", "free", "usable")
 
     def __init__(self, usable: int) -> None:
         self.usable = usable
+        self.free = usable
+        """Blocks that may be taken."""
         self._plain = usable
-        self._free: OrderedDict[Block, None] = OrderedDict()
+        self._free: OrderedDict[Block | Lost, None] = OrderedDict()
         self._index: dict[int, Block] = {}
         self._twins: dict[int, list[Block]] = {}
         self.evictions = 0
         """Blocks whose content was given up for another."""
 
     @property
-    def free(self) -> int:
-        """Blocks that may be taken."""
-        return self._plain + len(self._free)
-
-    @property
     def used(self) -> int:
         """Blocks that somebody holds."""
-        return self.usable - self._plain - len(self._free)
+        return self.usable - self.free
 
     @property
     def findable(self) -> int:
         """Keys under which a block is found."""
         return len(self._index)
 
-    def take(self, count: int) -> list[Block]:
-        """``count`` blocks, one holder each. The caller has checked `free`."""
-        evicted = count - self._plain
-        if evicted > 0:
+    def take(self, count: int) -> None:
+        """Hold ``count`` blocks without a name. The caller has checked `free`."""
+        self.free -= count
+        if count > self._plain:
+            self._evict(count - self._plain)
             self._plain = 0
-            for _ in range(evicted):
-                self._forget(self._free.popitem(last=False)[0])
-            self.evictions += evicted
         else:
             self._plain -= count
-        return [Block() for _ in range(count)]
+
+    def name(self, key: int) -> Block:
+        """Let a block that was taken be found under ``key``, and hold it by that name.
+
+        The first block under a key is the one found.
+        """
+        block = Block(key)
+        if self._index.setdefault(key, block) is not block:
+            self._twins.setdefault(key, []).append(block)
+        return block
 
     def find(self, key: int) -> Block | None:
         """The block with this content, held or free."""
@@ -74,23 +88,24 @@ class BlockPool:
         for block in blocks:
             if block.holders == 0:
                 del self._free[block]
+                self.free -= 1
             block.holders += 1
 
-    def publish(self, block: Block, key: int) -> None:
-        """Let ``block`` be found under ``key``; the first block under a key is the one found."""
-        block.key = key
-        if self._index.setdefault(key, block) is not block:
-            self._twins.setdefault(key, []).append(block)
+    def release(self, blocks: list[Block], *, lost: int = 0, plain: int = 0) -> None:
+        """Let go of what one holder has, from the last to the first: heads outlive tails.
 
-    def release(self, blocks: list[Block]) -> None:
-        """One holder less for each, from the last to the first, so that heads outlive tails."""
+        ``plain`` blocks without content and ``lost`` ones with such as nobody will look for,
+        which come after ``blocks`` in its text.
+        """
+        self._plain += plain
+        self.free += plain + lost
+        if lost:
+            self._free[Lost(lost)] = None
         for block in reversed(blocks):
             block.holders -= 1
             if block.holders == 0:
-                if block.key is None:
-                    self._plain += 1
-                else:
-                    self._free[block] = None
+                self._free[block] = None
+                self.free += 1
 
     def forget_all(self) -> bool:
         """Empty the prefix cache (vLLM's ``reset_prefix_cache``); False if a block is held."""
@@ -102,10 +117,22 @@ class BlockPool:
         self._twins.clear()
         return True
 
+    def _evict(self, count: int) -> None:
+        self.evictions += count
+        while count:
+            first = next(iter(self._free))
+            if isinstance(first, Lost) and first.count > count:
+                first.count -= count
+                return
+            del self._free[first]
+            if isinstance(first, Lost):
+                count -= first.count
+            else:
+                count -= 1
+                self._forget(first)
+
     def _forget(self, block: Block) -> None:
         key = block.key
-        if key is None:
-            return
         twins = self._twins.get(key)
         if twins is None:
             del self._index[key]

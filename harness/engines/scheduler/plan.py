@@ -84,7 +84,7 @@ class StepPlan:
             self.partial.add(sequence)
             return
         sequence.goal = computed + 1
-        sequence.edge = min(sequence.room, sequence.end - 1)
+        sequence.edge = min(sequence.room + sequence.slack, sequence.end - 1)
         if sequence.goal == sequence.end:
             self.last.append(sequence)
 

@@ -136,7 +136,8 @@ def h100() -> Preset:
 def cpu_tiny() -> Preset:
     """A CPU engine of vLLM with a model of a third of a million parameters, on one thread.
 
-    4,305 blocks of 32 print the same 33.63x. Prices as `harness calibrate` fitted them once on a
+    4,305 blocks of 32 print the same 33.63x. vLLM does not schedule ahead on a CPU
+    (vllm/platforms/cpu.py, 0.32). Prices as `harness calibrate` fitted them once on a
     shared 4-core machine: an example of the shape, not a promise about another machine.
     """
     return Preset(
@@ -146,16 +147,16 @@ def cpu_tiny() -> Preset:
             max_model_len=4096,
             max_num_seqs=128,
             max_num_batched_tokens=2048,
-            async_scheduling=True,
+            async_scheduling=False,
         ),
         Fitted(
-            constant_s=0.0011,
-            prefill_token_s=1.0e-4,
-            decode_s=2.2e-4,
-            context_token_s=7e-9,
-            front_s=0.0025,
-            front_delay_s=0.0051,
-            front_token_s=1.4e-4,
+            constant_s=0.0013,
+            prefill_token_s=1.28e-4,
+            decode_s=1.9e-4,
+            context_token_s=1.5e-7,
+            front_s=0.0015,
+            front_delay_s=0.0042,
+            front_token_s=7e-5,
         ),
         "vLLM on one CPU thread, a model of 0.3 million parameters",
     )

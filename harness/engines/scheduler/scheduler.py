@@ -6,31 +6,20 @@ model with full attention in all layers and without speculation, adapters or rem
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.engines.scheduler.blocks import BlockPool
 from harness.engines.scheduler.config import SchedulerConfig, SchedulerError
+from harness.engines.scheduler.counters import Counters
 from harness.engines.scheduler.plan import StepPlan
+from harness.engines.scheduler.steady import Steady
 from harness.engines.scheduler.waiting import ArrivalQueue, PriorityQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harness.engines.scheduler.blocks import Block
     from harness.engines.scheduler.sequence import Sequence
-
-
-@dataclass(slots=True)
-class Counters:
-    """What has happened so far; only ever grows."""
-
-    preemptions: int = 0
-    prefix_queries: int = 0
-    """Tokens looked up in the prefix cache by sequences admitted for the first time."""
-    prefix_hits: int = 0
-    """Tokens of these that were found."""
-    finished: int = 0
-    aborted: int = 0
-    computed_tokens: int = 0
 
 
 class Scheduler:
@@ -51,8 +40,13 @@ class Scheduler:
         self._waiting: ArrivalQueue | PriorityQueue = (
             PriorityQueue() if config.policy == "priority" else ArrivalQueue()
         )
-        self._arrived = 0
+        self._arrived = self._admitted = 0
         self._flying: list[StepPlan] = []
+        self._steady = Steady()
+        self._carefree = not config.async_scheduling
+        """A full block is known to be full as soon as it is; nobody waits to be told."""
+        self._ending: set[Sequence] = set()
+        """Running sequences whose last token is in flight."""
 
     @property
     def waiting(self) -> int:
@@ -96,6 +90,8 @@ class Scheduler:
             return
         if sequence.running:
             self.running.remove(sequence)
+            self._steady.leave(sequence)
+            self._publish_late(sequence)
         else:
             self._waiting.remove(sequence)
         self._end(sequence)
@@ -110,9 +106,14 @@ class Scheduler:
         threshold = config.long_prefill_token_threshold
         if len(self.running) + len(self._waiting) <= 1:
             threshold = 0  # nobody is there to be starved by a long prompt
-        budget = self._continue_running(plan, config.max_num_batched_tokens, threshold)
+        due = self._continue_steadily(plan)
+        if due is None:
+            budget = self._continue_running(plan, config.max_num_batched_tokens, threshold)
+        else:
+            budget = config.max_num_batched_tokens - len(plan.sequences)
         if not plan.preempted and not self.paused:
             self._admit_waiting(plan, budget, threshold)
+        self._sort_out(self.running if due is None else [*due, *plan.admitted])
         if plan.sequences:
             self._flying.append(plan)
         return plan
@@ -139,7 +140,6 @@ class Scheduler:
         if plan.last:
             for sequence in plan.last:
                 self._finish(sequence)
-            self.running = [each for each in self.running if not each.finished]
         return plan
 
     def _settle(self, plan: StepPlan) -> None:
@@ -154,24 +154,51 @@ class Scheduler:
 
     # Running sequences.
 
+    def _continue_steadily(self, plan: StepPlan) -> list[Sequence] | None:
+        """Give all that run a token, and look only at those that need more for it.
+
+        Returns these; None and no change if it takes `_continue_running`, because a prompt is not
+        through or somebody has to give up blocks.
+        """
+        steady, ending, running = self._steady, self._ending, self.running
+        if steady.count + len(ending) != len(running):
+            return None
+        due = steady.due()
+        if steady.lack(due) > self.pool.free:
+            return None
+        for sequence in due:
+            steady.leave(sequence)
+        plan.context = steady.context
+        steady.advance()
+        for sequence in due:
+            self._allocate(sequence, 1)
+            plan.place(sequence, 1)
+        plan.sequences = (
+            [each for each in running if each not in ending] if ending else running.copy()
+        )
+        return due
+
+    def _sort_out(self, sequences: Iterable[Sequence]) -> None:
+        """Say of each how it goes on in the next step."""
+        for sequence in sequences:
+            if sequence.goal >= sequence.end:
+                self._ending.add(sequence)
+            elif sequence.goal == sequence.computed + 1:
+                self._steady.join(sequence)
+
     def _continue_running(self, plan: StepPlan, budget: int, threshold: int) -> int:
         """Give those that run their tokens, in order; return what is left of the budget."""
-        running, planned = self.running, plan.sequences
-        index = context = 0
+        running = self.running
+        self._ending.clear()
+        self._steady.clear(running)
+        self._steady.advance()
+        index = 0
         while index < len(running) and budget > 0:
             sequence = running[index]
             index += 1
-            goal = sequence.goal
-            if goal < sequence.edge:  # nearly always
-                context += sequence.computed
-                sequence.computed = goal
-                sequence.goal = goal + 1
-                planned.append(sequence)
-                budget -= 1
+            if sequence.goal >= sequence.end:  # the tokens it lacks are all in flight
                 continue
-            if goal >= sequence.end:  # the tokens it lacks are all in flight
-                continue
-            tokens = goal - sequence.computed
+            tokens = sequence.goal - sequence.computed
             if 0 < threshold < tokens:
                 tokens = threshold
             tokens = min(tokens, budget)
@@ -182,7 +209,6 @@ class Scheduler:
                     break
             plan.place(sequence, tokens)
             budget -= tokens
-        plan.context += context
         plan.starved = running[index:]
         return budget
 
@@ -203,6 +229,7 @@ class Scheduler:
                 if place < index:
                     index -= 1
                 if victim in plan.sequences:
+                    self._publish_late(victim)  # as it was given blocks, though not computed
                     restored += plan.withdraw(victim)
             else:
                 victim = self.running.pop()
@@ -219,6 +246,8 @@ class Scheduler:
                 sequence.stale += 1
                 if sequence not in plan.partial:
                     sequence.goal -= 1  # given back when the step in flight is complete
+        self._publish_late(sequence)
+        self._name(sequence, sequence.published)  # it will look for them itself
         self._release(sequence)
         sequence.running = False
         sequence.computed = 0
@@ -248,6 +277,9 @@ class Scheduler:
             if not self._admit(sequence, tokens, hits):
                 break
             waiting.take()
+            self._admitted += 1
+            sequence.order = self._admitted
+            sequence.slack = int(self._carefree and not sequence.shared)
             running.append(sequence)
             plan.admitted.append(sequence)
             sequence.running = True
@@ -303,12 +335,14 @@ class Scheduler:
         """Blocks for ``tokens`` more of ``sequence``; False and no change if there are none."""
         wanted = sequence.computed + tokens
         if wanted > sequence.room:
-            lack = self.config.blocks_for(wanted - sequence.room)
+            size = self.config.block_size
+            lack = -((sequence.room - wanted) // size)
             if lack > self.pool.free:
                 return False
-            sequence.blocks += self.pool.take(lack)
-            sequence.room += lack * self.config.block_size
-        if self.config.enable_prefix_caching:
+            self.pool.take(lack)
+            sequence.nameless += lack
+            sequence.room += lack * size
+        if not sequence.slack and self.config.enable_prefix_caching:
             self._publish(sequence, min(wanted, self._known(sequence)))
         return True
 
@@ -321,20 +355,34 @@ class Scheduler:
 
     def _publish(self, sequence: Sequence, tokens: int) -> None:
         """Let others find the full blocks of the first ``tokens`` tokens."""
-        first, full = sequence.published, tokens // self.config.block_size
-        if first < full:
-            publish, key = self.pool.publish, sequence.key
-            for index, block in enumerate(sequence.blocks[first:full], first):
-                publish(block, key(index))
+        full = tokens // self.config.block_size
+        if full > sequence.published:
+            if sequence.published < sequence.shared:
+                self._name(sequence, min(full, sequence.shared))
             sequence.published = full
 
+    def _publish_late(self, sequence: Sequence) -> None:
+        """Make up for what was not done when its blocks became full."""
+        if sequence.slack and self.config.enable_prefix_caching:
+            self._publish(sequence, sequence.computed)
+
+    def _name(self, sequence: Sequence, until: int) -> None:
+        """Give its blocks names, up to that one."""
+        blocks, name, key = sequence.blocks, self.pool.name, sequence.key
+        first = len(blocks)
+        blocks += [name(key(index)) for index in range(first, until)]
+        sequence.nameless -= len(blocks) - first
+
     def _release(self, sequence: Sequence) -> None:
-        self.pool.release(sequence.blocks)
+        lost = max(0, sequence.published - len(sequence.blocks))
+        self.pool.release(sequence.blocks, lost=lost, plain=sequence.nameless - lost)
         sequence.blocks = []
+        sequence.nameless = 0
         sequence.room = sequence.edge = sequence.published = 0
 
     def _finish(self, sequence: Sequence) -> None:
         if sequence.running:
+            self.running.remove(sequence)
             if self.config.enable_prefix_caching:
                 self._publish(sequence, sequence.computed)
         else:  # its last token was in flight when it was preempted
@@ -344,5 +392,6 @@ class Scheduler:
 
     def _end(self, sequence: Sequence) -> None:
         self._release(sequence)
+        self._ending.discard(sequence)
         sequence.running = False
         sequence.finished = True

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from harness.engines.scheduler.blocks import Block
 
+NOT_STEADY = -1
+"""`Sequence.due` of one that is looked at in every step."""
+
 
 class Sequence:
     """A prompt of ``prompt`` tokens and an answer that ends after ``length`` tokens.
@@ -26,18 +29,23 @@ class Sequence:
         "blocks",
         "cached",
         "computed",
+        "due",
         "edge",
         "end",
         "finished",
         "goal",
         "hit_tokens",
+        "nameless",
         "number",
+        "order",
         "preemptions",
         "priority",
         "prompt",
         "published",
         "room",
         "running",
+        "since",
+        "slack",
         "stale",
     )
 
@@ -50,16 +58,31 @@ class Sequence:
         self.number = 0
         """Place in the order of arrival, given by `Scheduler.add`."""
         self.computed = 0
-        """Tokens whose keys and values are in the cache, those of a planned step included."""
+        """Tokens whose keys and values are in the cache, those of a planned step included.
+
+        It and `goal` are as of the step `since` while the scheduler counts the sequence among
+        those that get a token with every step (`steady.Steady`).
+        """
         self.goal = prompt
         """Tokens there are to compute: the prompt and the answer, a token in flight included."""
+        self.order = 0
+        """Place in the order of service, given when it is admitted."""
+        self.since = 0
+        self.due = NOT_STEADY
+        """The step in which it has to be looked at again."""
         self.edge = 0
         """While `goal` is below, its next step is one token, without a new block or an end."""
+        self.slack = 0
+        """1 if nothing is to be done when a block is full: nobody but itself can find it."""
         self.blocks: list[Block] = []
+        """Those it begins with that can be found."""
+        self.nameless = 0
+        """Blocks after these."""
         self.room = 0
-        """Tokens that `blocks` hold."""
+        """Tokens that all its blocks hold."""
         self.published = 0
-        """Leading blocks that others may find."""
+        """Leading blocks that are known to be full. Those that no other sequence could begin with
+        get a name when they are let go, if it comes back for them."""
         self.cached = -1
         """Prompt tokens found in the cache when it was first admitted; -1 before."""
         self.hit_tokens = 0
@@ -78,6 +101,11 @@ class Sequence:
     def planned(self) -> int:
         """Tokens of the answer so far, those in flight included."""
         return self.goal - self.prompt
+
+    @property
+    def shared(self) -> int:
+        """Leading blocks that another sequence could begin with."""
+        return len(self._keys)
 
     def key(self, index: int) -> int:
         """What block number ``index`` holds."""

@@ -75,7 +75,8 @@ class Simulation:
     prefix_queries: int = 0
     prefix_hits: int = 0
     waiting_s: float = 0.0
-    """Time spent waiting, over all requests: their mean number is this over the time."""
+    """Time spent without a place in the step, over all requests: their mean number is this over
+    the time, as vLLM's gauge tells it."""
     most_waiting: int = 0
     """Most requests that waited at one replica when another arrived."""
     most_kv_usage: float = 0.0
@@ -238,7 +239,7 @@ class _Fleet:
         self._begin(number, end_s)
 
     def _pass_time(self, number: int, to_s: float) -> None:
-        waiting = self._steppers[number].scheduler.waiting
+        waiting = self._steppers[number].waiting
         if waiting:
             self._simulation.waiting_s += waiting * (to_s - self._since_s[number])
         self._since_s[number] = to_s

@@ -21,7 +21,7 @@ class Stepper:
     (vllm/v1/engine/core.py, 0.32).
     """
 
-    __slots__ = ("_depth", "_flying", "busy_s", "scheduler", "step_time", "steps")
+    __slots__ = ("_depth", "_flying", "busy_s", "scheduler", "step_time", "steps", "waiting")
 
     def __init__(self, config: SchedulerConfig, step_time: StepTime) -> None:
         self.scheduler = Scheduler(config)
@@ -31,6 +31,11 @@ class Stepper:
         self.steps = 0
         self.busy_s = 0.0
         """Time computed so far, that of steps in flight included."""
+        self.waiting = 0
+        """Sequences that found no place in the last step that was planned.
+
+        It is what vLLM's gauge tells: who arrives amid a step is not looked at before it ends.
+        """
 
     @property
     def end_s(self) -> float | None:
@@ -53,6 +58,7 @@ class Stepper:
             self.busy_s += took
             self.steps += 1
             flying.append(((flying[-1][0] if flying else now_s) + took, plan))
+        self.waiting = self.scheduler.waiting
         return made
 
     def end(self) -> tuple[float, StepPlan]:

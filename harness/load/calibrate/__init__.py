@@ -4,7 +4,7 @@
 answered, and `Calibration` says how well they predict loads that were not fitted.
 """
 
-from harness.load.calibrate.calibration import Calibration, Comparison, calibrate
+from harness.load.calibrate.calibration import Calibration, Comparison, calibrate, judge
 from harness.load.calibrate.fitting import Prices, fit, predict
 from harness.load.calibrate.loads import Load, Request, plan_loads
 from harness.load.calibrate.measuring import CalibrateError, Measured, Target, discover, measure
@@ -21,6 +21,7 @@ __all__ = [
     "calibrate",
     "discover",
     "fit",
+    "judge",
     "measure",
     "plan_loads",
     "predict",

@@ -6,18 +6,18 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from harness.load.calibrate.fitting import fit, predict
+from harness.load.calibrate.fitting import DISTRIBUTIONS, fit, predict
 from harness.load.calibrate.loads import plan_loads
 from harness.load.calibrate.measuring import Measured, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.engines.scheduler import SchedulerConfig
     from harness.load.calibrate.fitting import Prices
     from harness.load.calibrate.loads import Load
     from harness.load.calibrate.measuring import Target
-    from harness.wire import RecordingClient
+    from harness.wire.engine import LoadEngine
 
 JUDGED = ("throughput", "ttft_s", "e2e_s")
 """Figures whose error a calibration is judged by."""
@@ -104,52 +104,75 @@ class Calibration:
         }
 
 
-async def calibrate(
-    client: RecordingClient,
+def calibrate(
+    engine: LoadEngine,
     target: Target,
     *,
     seed: int = 0,
     repetitions: int = 3,
     concurrencies: Sequence[int] = (1, 4, 16, 32, 64),
+    async_scheduling: bool | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Calibration:
     """Measure ``target``, fit its prices, and compare.
 
     All loads are played once, then all again: what drifts on the machine meanwhile meets each of
-    them. Raises CalibrateError.
+    them. A server does not tell whether it plans a step while another is computed; where
+    ``async_scheduling`` does not say either, what explains the measurements better is taken.
+    Raises CalibrateError.
     """
     loads = plan_loads(target.config, seed=seed, concurrencies=concurrencies)
     runs: dict[str, list[Measured]] = {load.name: [] for load in loads}
+    widest = max(loads, key=lambda load: load.concurrency)
     for repetition in range(repetitions + 1):
-        for load in loads if repetition else loads[:2]:  # the first round only warms it up
-            met = await measure(client, target, load, seed=f"{seed} {load.name} {repetition}")
+        for load in loads if repetition else (loads[0], widest):  # the first only warms it up
+            met = measure(engine, target, load, seed=f"{seed} {load.name} {repetition}")
             if repetition:
                 runs[load.name].append(met)
                 say(f"{repetition}/{repetitions} {load.name}: {met.throughput:.0f} tokens/s")
-    middles = {name: _middle(each) for name, each in runs.items()}
     say("fitting")
+    return judge(target, loads, runs, seed=seed, async_scheduling=async_scheduling)
+
+
+def judge(
+    target: Target,
+    loads: Sequence[Load],
+    runs: Mapping[str, Sequence[Measured]],
+    *,
+    seed: int = 0,
+    async_scheduling: bool | None = None,
+) -> Calibration:
+    """Fit the loads that are there for it, and compare all; ``runs`` holds the repetitions."""
+    middles = {name: _middle(each) for name, each in runs.items()}
     spreads = {name: _noise(each) for name, each in runs.items()}
-    fitted = [load for load in loads if not load.held_out]
-    prices = fit(target.config, [(load, middles[load.name], spreads[load.name]) for load in fitted])
+    ways = (True, False) if async_scheduling is None else (async_scheduling,)
+    config, prices = fit(
+        [replace(target.config, async_scheduling=ahead) for ahead in ways],
+        [(load, middles[load.name], spreads[load.name]) for load in loads if not load.held_out],
+    )
     comparisons = tuple(
         Comparison(
             load,
             middles[load.name],
-            predict(target.config, prices, load, middles[load.name]),
+            predict(config, prices, load, middles[load.name]),
             spreads[load.name],
         )
         for load in loads
     )
-    return Calibration(
-        target.url, target.model, target.config, prices, comparisons, seed, repetitions
-    )
+    repetitions = max(len(each) for each in runs.values())
+    return Calibration(target.url, target.model, config, prices, comparisons, seed, repetitions)
 
 
 def _middle(runs: Sequence[Measured]) -> Measured:
-    return replace(
-        runs[0],
-        **{figure: median(getattr(each, figure) for each in runs) for figure in _FIGURES},
-    )
+    numbers = {figure: median(getattr(each, figure) for each in runs) for figure in _FIGURES}
+    deciles = {
+        name: tuple(median(column) for column in zip(*tables, strict=True))
+        for name in DISTRIBUTIONS.values()
+        for tables in [[getattr(each, name) for each in runs]]
+    }
+    middle: dict[str, Any] = {**numbers, **deciles}
+    steps = tuple(step for each in runs for step in each.steps)
+    return replace(runs[0], **middle, steps=steps)
 
 
 def _noise(runs: Sequence[Measured]) -> dict[str, float]:
@@ -162,6 +185,6 @@ def _noise(runs: Sequence[Measured]) -> dict[str, float]:
 
 
 def _figures(measured: Measured) -> dict[str, float]:
-    figures = asdict(measured)
-    del figures["requests"]
+    figures = asdict(replace(measured, requests=(), steps=()))
+    del figures["requests"], figures["steps"]
     return figures

@@ -7,24 +7,33 @@ formula, and the prices are searched for that make it meet the measurements.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from statistics import linear_regression, median
+from functools import partial
+from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from harness.engines.scheduler.simulate import Arrival, simulate
 from harness.engines.scheduler.steptime import Fitted
+from harness.load.calibrate.loads import Load
 from harness.load.calibrate.measuring import Measured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from harness.engines.scheduler import SchedulerConfig
     from harness.engines.scheduler.simulate import Outcome
-    from harness.load.calibrate.loads import Load
 
 Prices = Fitted
-FIGURES = ("throughput", "ttft_s", "itl_s", "e2e_s")
-"""What the search compares; each counts as much as another, in ratios."""
+Seen = tuple[Load, Measured, Mapping[str, float]]
+"""A load, what it met, and by figure how far its repetitions lay apart."""
+FIGURES = ("throughput", "itl_s")
+DISTRIBUTIONS = {"ttft_s": "ttft_deciles_s", "e2e_s": "e2e_deciles_s"}
+"""What the search compares, in ratios; a distribution counts as much as a figure.
+
+What requests meet falls into heaps (those of the first rush, those that found the engine busy),
+and a median alone may lie in the gap between two.
+"""
 _NAMES = (
     "constant_s",
     "prefill_token_s",
@@ -40,6 +49,8 @@ _LEAST_SPREAD = 0.05
 _SETTLED = 1e-6
 """Costs of the simplex that differ by less are one."""
 _BEGINNINGS = 3
+_STEP_ROUNDS = 100
+_ENOUGH_STEPS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,47 +73,61 @@ def predict(config: SchedulerConfig, prices: Prices, load: Load, measured: Measu
 
     first = [Arrival(0.0, each.prompt_tokens, each.answer_tokens) for each in requests[:sent]]
     run = simulate(first, config, prices, after=again)
-    return Measured(
-        requests=requests,
-        throughput=sum(each.tokens for each in run.outcomes) / run.ended_at_s,
-        ttft_s=median(each.ttft_s for each in run.outcomes),
-        itl_s=median(each.itl_s for each in run.outcomes),
-        e2e_s=median(each.e2e_s for each in run.outcomes),
+    return Measured.of(
+        requests,
+        seconds=run.ended_at_s,
+        ttft_s=[each.ttft_s for each in run.outcomes],
+        itl_s=[each.itl_s for each in run.outcomes],
+        e2e_s=[each.e2e_s for each in run.outcomes],
         waiting=run.waiting_s / run.ended_at_s,
         preemptions=run.preemptions,
     )
 
 
 def fit(
-    config: SchedulerConfig,
-    seen: Sequence[tuple[Load, Measured, Mapping[str, float]]],
+    configs: Sequence[SchedulerConfig],
+    seen: Sequence[Seen],
     *,
     rounds: int = 120,
-) -> Prices:
-    """The prices that bring the simulation nearest to what was measured.
+) -> tuple[SchedulerConfig, Prices]:
+    """The prices that bring the simulation nearest to what was measured, and the config they fit.
 
-    ``seen`` holds each load, what it met, and by figure how far its repetitions lay apart. The sum
-    over `FIGURES` of the squared log ratios, each divided by its spread, is minimised by Nelder
-    and Mead's simplex over the logarithms of the prices, from a start that a regression of the
-    gaps on the concurrency gives, and begun anew some times lest it collapse. Deterministic.
+    ``configs`` are what the engine may be: of those the one that explains most is taken. The sum
+    over `FIGURES` and `DISTRIBUTIONS` of the absolute log ratios, each divided by its spread, is
+    minimised by Nelder and Mead's simplex over the logarithms of the prices, from the prices of
+    the steps as they were seen, and begun anew some times lest it collapse. Deterministic.
     """
+    start = _start(seen)
+    tried = [
+        (config, _simplex(partial(_cost, config, seen), _Point(math.inf, start), rounds))
+        for config in configs
+    ]
+    config, best = min(tried, key=lambda each: each[1].cost)
+    for _ in range(1, _BEGINNINGS):
+        best = _simplex(partial(_cost, config, seen), best, rounds)
+    return config, _prices(best.where)
 
-    def cost(where: Sequence[float]) -> float:
-        prices = _prices(where)
-        total = 0.0
-        for load, measured, spread in seen:
-            expected = predict(config, prices, load, measured)
-            for figure in FIGURES:
-                ratio = max(getattr(expected, figure), _LEAST_S) / max(
-                    getattr(measured, figure), _LEAST_S
-                )
-                total += (math.log(ratio) / max(spread.get(figure, 0.0), _LEAST_SPREAD)) ** 2
-        return total
 
-    best = _start([(load, measured) for load, measured, _ in seen])
-    for _ in range(_BEGINNINGS):
-        best = _simplex(cost, best, rounds)
-    return _prices(best)
+def _cost(config: SchedulerConfig, seen: Sequence[Seen], where: Sequence[float]) -> float:
+    prices = _prices(where)
+    total = 0.0
+    for load, measured, spread in seen:
+        expected = predict(config, prices, load, measured)
+        for figure in FIGURES:
+            off = _off((getattr(expected, figure),), (getattr(measured, figure),))
+            total += off / max(spread.get(figure, 0.0), _LEAST_SPREAD)
+        for figure, deciles in DISTRIBUTIONS.items():
+            off = _off(getattr(expected, deciles), getattr(measured, deciles))
+            total += off / max(spread.get(figure, 0.0), _LEAST_SPREAD)
+    return total
+
+
+def _off(expected: Sequence[float], measured: Sequence[float]) -> float:
+    """The mean of the absolute log ratios: a heap that is a little wider moves few deciles far."""
+    return fmean(
+        abs(math.log(max(one, _LEAST_S) / max(other, _LEAST_S)))
+        for one, other in zip(expected, measured, strict=True)
+    )
 
 
 def _prices(where: Sequence[float]) -> Prices:
@@ -112,31 +137,50 @@ def _prices(where: Sequence[float]) -> Prices:
     )
 
 
-def _start(seen: Sequence[tuple[Load, Measured]]) -> tuple[float, ...]:
-    gaps = [measured.itl_s for _, measured in seen]
-    widths = [float(load.concurrency) for load, _ in seen]
-    slope, base = max(gaps) / max(widths), min(gaps)
-    if len(set(widths)) > 1:
-        slope, base = linear_regression(widths, gaps)
+def _start(seen: Sequence[Seen]) -> tuple[float, ...]:
+    """Prices of the steps as the clients saw them, and a guess at the front.
+
+    What a lone request waits beyond the step of its prompt, it waits in front of the engine.
+    """
     alone = min(seen, key=lambda each: each[0].concurrency)[1]
-    base = max(base, min(gaps) / 2)
+    widest = max(seen, key=lambda each: each[0].concurrency)
+    slope = widest[1].itl_s / widest[0].concurrency
     prompt = median(each.prompt_tokens for each in alone.requests)
-    guessed = {
-        "constant_s": base,
-        "prefill_token_s": max(alone.ttft_s - 2 * base, base) / 2 / prompt,
-        "decode_s": max(slope, base / 1000) / 2,
-        "context_token_s": base / 1e5,
-        "front_s": max(alone.ttft_s - 2 * base, base) / 4,
-        "front_delay_s": max(alone.ttft_s - 2 * base, base) / 4,
-        "front_token_s": max(slope, base / 1000) / 2,
-    }
-    return tuple(math.log(max(guessed[name], _LEAST_S)) for name in _NAMES)
+    guess = tuple(
+        math.log(max(price, _LEAST_S))
+        for price in (alone.itl_s, alone.ttft_s / 2 / prompt, slope / 2, slope / 1000)
+    )
+    steps = [step for _, measured, _ in seen for step in measured.steps]
+    steps = steps[:: 1 + len(steps) // _ENOUGH_STEPS]
+
+    def off(where: Sequence[float]) -> float:
+        constant, prefill, decode, context = map(math.exp, where)
+        return math.fsum(
+            abs(
+                math.log(
+                    (
+                        constant
+                        + prefill * step.prefill_tokens
+                        + decode * step.decodes
+                        + context * step.context
+                    )
+                    / max(step.seconds, _LEAST_S)
+                )
+            )
+            for step in steps
+        )
+
+    best = _Point(math.inf, guess)
+    for _ in range(_BEGINNINGS):
+        best = _simplex(off, best, _STEP_ROUNDS)
+    constant, prefill, decode, _ = map(math.exp, best.where)
+    front = max(alone.ttft_s - constant - prefill * prompt, constant)
+    return (*best.where, *map(math.log, (front / 4, front * 3 / 4, decode / 3)))
 
 
-def _simplex(
-    cost: Callable[[Sequence[float]], float], start: tuple[float, ...], rounds: int
-) -> tuple[float, ...]:
+def _simplex(cost: Callable[[Sequence[float]], float], begin: _Point, rounds: int) -> _Point:
     """Nelder and Mead 1965, with the usual coefficients 1, 2, 1/2 and 1/2."""
+    start = begin.where
     size = len(start)
 
     def at(where: Sequence[float]) -> _Point:
@@ -173,4 +217,4 @@ def _simplex(
                     at([(f + p) / 2 for f, p in zip(first.where, point.where, strict=True)])
                     for point in points[1:]
                 ]
-    return min(points, key=lambda point: point.cost).where
+    return min(points, key=lambda point: point.cost)

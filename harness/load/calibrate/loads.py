@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 _LETTERS = "bcdfghklmnprstvwz"
 _VOWELS = "aeiou"
+_LEAST = 24
+_TURNS = 5
+_CROWDED_TURNS = 4
+"""Requests of a load past the capacity, for each of its clients; they take longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ def plan_loads(
     """Loads to fit and loads to judge, for an engine of this configuration.
 
     Lengths are spread over 0.25 to 1.75 of their mean, so that answers do not end in lock-step.
+    All clients begin at once, and what the first requests meet is another thing than what the rest
+    meets: each load is several times as long as it is wide, lest its medians fall between the two.
     A load past the capacity of the cache is there if the sequences that may run can fill it.
     """
     draw = random.Random(seed)  # noqa: S311 - a load, not a secret
@@ -47,7 +53,7 @@ def plan_loads(
     loads = []
     for concurrency in concurrencies:
         for held_out in (False, True):
-            count = max(6, min(3 * concurrency, 128))
+            count = max(_LEAST, _TURNS * concurrency)
             means = (unit // 8, unit // 16) if not held_out else (unit // 10, unit // 12)
             name = f"{concurrency} at a time{', held out' if held_out else ''}"
             requests = tuple(_draw(draw, *means) for _ in range(count))
@@ -59,7 +65,7 @@ def plan_loads(
             share = 0.35 if not held_out else 0.30
             means = (int(longest * share), int(longest * (1 - share)))
             name = f"past capacity{', held out' if held_out else ''}"
-            requests = tuple(_draw(draw, *means) for _ in range(2 * crowd))
+            requests = tuple(_draw(draw, *means) for _ in range(_CROWDED_TURNS * crowd))
             loads.append(Load(name, crowd, requests, held_out))
     return loads
 

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import re
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from statistics import mean, median
+from statistics import mean, median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from harness import answer as answers
+from harness.engines.metrics import labels_of, read_metrics, total
 from harness.engines.scheduler import SchedulerConfig
 from harness.load.calibrate.loads import Request, words
+from harness.load.calibrate.steps import Step, Stream, steps
+from harness.load.driving import Call, closed
 from harness.load.timing import timing
-from harness.wire import Request as Call
+from harness.wire import Request as Asked
 from harness.wire import http1
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from harness.answer import Answer
+    from harness.engines.metrics import Series
     from harness.load.calibrate.loads import Load
-    from harness.wire import Exchange, RecordingClient
+    from harness.load.timing import Timing
+    from harness.wire import Exchange
+    from harness.wire.engine import LoadEngine
 
 _PROBE_WORDS = 40
-_SAMPLE_S = 0.1
-_NS = 1e9
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_SAMPLE_S = 0.25
+"""A metrics page costs a server some milliseconds, in which it serves nobody."""
+_OK = 200
+_PREEMPTIONS = "vllm:num_preemptions_total"
+_WAITING = "vllm:num_requests_waiting"
 
 
 EXPLAINED = {
@@ -90,7 +99,7 @@ class Target:
         return (("content-type", "application/json"), *bearer)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What one load met. Times are seconds; the median of what its requests met."""
 
@@ -101,19 +110,50 @@ class Measured:
     ttft_s: float
     itl_s: float
     e2e_s: float
+    ttft_deciles_s: tuple[float, ...] = field(repr=False)
+    """The nine deciles; the fifth is the median."""
+    e2e_deciles_s: tuple[float, ...] = field(repr=False)
     waiting: float
     """Requests waiting, on average over the load."""
     preemptions: float
+    steps: tuple[Step, ...] = field(default=(), repr=False)
+    """Those seen through the streams; none of a prediction."""
+
+    @classmethod
+    def of(
+        cls,
+        requests: Sequence[Request],
+        *,
+        seconds: float,
+        ttft_s: Sequence[float],
+        itl_s: Sequence[float],
+        e2e_s: Sequence[float],
+        waiting: float,
+        preemptions: float,
+        steps: Sequence[Step] = (),
+    ) -> Measured:
+        """Sum up what each request met, in no order, within ``seconds``."""
+        return cls(
+            requests=tuple(requests),
+            throughput=sum(each.answer_tokens for each in requests) / seconds,
+            ttft_s=median(ttft_s),
+            itl_s=median(itl_s),
+            e2e_s=median(e2e_s),
+            ttft_deciles_s=_deciles(ttft_s),
+            e2e_deciles_s=_deciles(e2e_s),
+            waiting=waiting,
+            preemptions=preemptions,
+            steps=tuple(steps),
+        )
 
 
-async def discover(
-    client: RecordingClient,
+def discover(
+    engine: LoadEngine,
     url: str,
     *,
     key: str | None = None,
     max_num_seqs: int,
     max_num_batched_tokens: int,
-    async_scheduling: bool = True,
 ) -> Target:
     """Ask a vLLM server what it serves and how large its cache is.
 
@@ -125,8 +165,9 @@ async def discover(
     """
     url = url.rstrip("/").removesuffix("/v1")
     bearer = () if key is None else (("authorization", f"Bearer {key}"),)
-    models = _json(await client.send(Call(method="GET", url=f"{url}/v1/models", headers=bearer)))
-    info = _labels(await _metrics(client, url), "vllm:cache_config_info")
+    asked = Asked(method="GET", url=f"{url}/v1/models", headers=bearer)
+    models = _json(engine.submit(asked).wait().exchange)
+    info = labels_of(_metrics(engine, url), "vllm:cache_config_info")
     served = models.get("data") or [{}]
     if not info.get("num_gpu_blocks", "").isdigit() or "max_model_len" not in served[0]:
         raise CalibrateError(
@@ -141,84 +182,83 @@ async def discover(
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=max_num_batched_tokens,
         enable_prefix_caching=info.get("enable_prefix_caching") == "True",
-        async_scheduling=async_scheduling,
     )
     target = Target(url=url, model=str(served[0]["id"]), config=config, key=key)
-    probe = await client.send(_call(target, words(_PROBE_WORDS, "probe"), 1))
-    counted = _usage(probe)[0]
+    probe = engine.submit(_asked(target, words(_PROBE_WORDS, "probe"), 1)).wait()
     return Target(
         url=url,
         model=target.model,
         config=config,
         key=key,
-        tokens_per_word=counted / _PROBE_WORDS,
+        tokens_per_word=_prompt_tokens(answers.read(probe.exchange)) / _PROBE_WORDS,
     )
 
 
-async def measure(client: RecordingClient, target: Target, load: Load, *, seed: str) -> Measured:
+def measure(engine: LoadEngine, target: Target, load: Load, *, seed: str) -> Measured:
     """Play ``load`` once; ``seed`` makes prompts that the prefix cache has not seen.
 
     Raises:
         CalibrateError: an answer was not whole.
     """
-    calls = [
-        _call(
-            target,
-            words(max(1, round(each.prompt_tokens / target.tokens_per_word)), f"{seed} {number}"),
-            each.answer_tokens,
-        )
-        for number, each in enumerate(load.requests)
+
+    def make(number: int) -> Call:
+        each = load.requests[number]
+        count = max(1, round(each.prompt_tokens / target.tokens_per_word))
+        return Call(_asked(target, words(count, f"{seed} {number}"), each.answer_tokens))
+
+    before = total(_metrics(engine, target.url), _PREEMPTIONS) or 0.0
+    with _watched(engine, target.url) as pages:
+        drive = closed(engine, make, users=load.concurrency, requests=len(load.requests))
+    after = total(_metrics(engine, target.url), _PREEMPTIONS) or 0.0
+    met = [answers.read(each.exchange) for each in drive.recorded]
+    times = [_timed(answer) for answer in met]
+    waiting = [total(_samples(page), _WAITING) or 0.0 for page in pages]
+    requests = [
+        Request(_prompt_tokens(answer), each.tokens)
+        for answer, each in zip(met, times, strict=True)
     ]
-    exchanges: list[Exchange | None] = [None] * len(calls)
-    coming = iter(range(len(calls)))
-
-    async def ask() -> None:
-        for number in coming:
-            exchanges[number] = await client.send(calls[number])
-
-    before = _value(await _metrics(client, target.url), "vllm:num_preemptions_total")
-    waiting: list[float] = []
-    watching = asyncio.create_task(_watch(client, target.url, waiting))
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(load.concurrency):
-                group.create_task(ask())
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-    after = _value(await _metrics(client, target.url), "vllm:num_preemptions_total")
-    return _sum([each for each in exchanges if each is not None], waiting, after - before)
-
-
-async def _watch(client: RecordingClient, url: str, waiting: list[float]) -> None:
-    while True:
-        waiting.append(_value(await _metrics(client, url), "vllm:num_requests_waiting"))
-        await asyncio.sleep(_SAMPLE_S)
-
-
-def _sum(exchanges: Sequence[Exchange], waiting: Sequence[float], preempted: float) -> Measured:
-    times = []
-    requests = []
-    for exchange in exchanges:
-        found = timing(answers.read(exchange))
-        if found is None:
-            raise _broken(exchange)
-        times.append(found)
-        requests.append(Request(_usage(exchange)[0], found.tokens))
-    began = min(exchange.started_ns for exchange in exchanges)
-    ended = max(exchange.ended_ns for exchange in exchanges)
-    return Measured(
-        requests=tuple(requests),
-        throughput=sum(each.tokens for each in times) / ((ended - began) / _NS),
-        ttft_s=median(each.ttft_ms for each in times) / 1000,
-        itl_s=median(each.tpot_ms or 0.0 for each in times) / 1000,
-        e2e_s=median(each.e2e_ms for each in times) / 1000,
+    streams = [
+        Stream(request.prompt_tokens, [delta.at_ns for delta in answer.deltas])
+        for answer, request in zip(met, requests, strict=True)
+    ]
+    return Measured.of(
+        requests,
+        seconds=drive.seconds,
+        ttft_s=[each.ttft_ms / 1000 for each in times],
+        itl_s=[(each.tpot_ms or 0.0) / 1000 for each in times],
+        e2e_s=[each.e2e_ms / 1000 for each in times],
         waiting=mean(waiting) if waiting else 0.0,
-        preemptions=preempted,
+        preemptions=after - before,
+        steps=steps(streams),
     )
 
 
-def _call(target: Target, prompt: str, answer_tokens: int) -> Call:
+@contextmanager
+def _watched(engine: LoadEngine, url: str) -> Iterator[list[Exchange]]:
+    """The server's metrics pages while it is busy; nobody reads them before it is over."""
+    pages: list[Exchange] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_SAMPLE_S):
+            pages.append(engine.submit(_page(url)).wait().exchange)
+
+    thread = threading.Thread(target=watch, name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield pages
+    finally:
+        over.set()
+        thread.join()
+
+
+def _deciles(values: Sequence[float]) -> tuple[float, ...]:
+    if len(values) == 1:
+        return (values[0],) * 9
+    return tuple(quantiles(values, n=10, method="inclusive"))
+
+
+def _asked(target: Target, prompt: str, answer_tokens: int) -> Asked:
     body = {
         "model": target.model,
         "prompt": prompt,
@@ -228,7 +268,7 @@ def _call(target: Target, prompt: str, answer_tokens: int) -> Call:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    return Call(
+    return Asked(
         method="POST",
         url=f"{target.url}/v1/completions",
         headers=target.headers(),
@@ -236,11 +276,18 @@ def _call(target: Target, prompt: str, answer_tokens: int) -> Call:
     )
 
 
-def _usage(exchange: Exchange) -> tuple[int, int]:
-    usage = answers.read(exchange).usage or {}
-    if not isinstance(usage.get("prompt_tokens"), int):
-        raise _broken(exchange)
-    return usage["prompt_tokens"], usage.get("completion_tokens") or 0
+def _timed(answer: Answer) -> Timing:
+    found = timing(answer)
+    if found is None:
+        raise _broken(answer.exchange)
+    return found
+
+
+def _prompt_tokens(answer: Answer) -> int:
+    counted = (answer.usage or {}).get("prompt_tokens")
+    if not isinstance(counted, int):
+        raise _broken(answer.exchange)
+    return counted
 
 
 def _broken(exchange: Exchange) -> CalibrateError:
@@ -254,9 +301,21 @@ def _broken(exchange: Exchange) -> CalibrateError:
     )
 
 
-async def _metrics(client: RecordingClient, url: str) -> str:
-    exchange = await client.send(Call(method="GET", url=f"{url}/metrics"))
-    return http1.parse(exchange).body.decode("utf-8", "replace")
+def _page(url: str) -> Asked:
+    return Asked(method="GET", url=f"{url}/metrics")
+
+
+def _metrics(engine: LoadEngine, url: str) -> tuple[Series, ...]:
+    return _samples(engine.submit(_page(url)).wait().exchange)
+
+
+def _samples(exchange: Exchange) -> tuple[Series, ...]:
+    """The samples of a metrics page; none if it is none."""
+    response = http1.parse(exchange)
+    try:
+        return read_metrics(response.body.decode()) if response.status == _OK else ()
+    except ValueError:
+        return ()
 
 
 def _json(exchange: Exchange) -> dict[str, Any]:
@@ -265,26 +324,10 @@ def _json(exchange: Exchange) -> dict[str, Any]:
         value = json.loads(response.body)
     except ValueError:
         value = None
-    if response.status != 200 or not isinstance(value, dict):
+    if response.status != _OK or not isinstance(value, dict):
         raise CalibrateError(
             "calibrate.no-answer",
             f"{exchange.request.url} answered {response.status or exchange.end}: "
             f"{exchange.detail or response.body[:200].decode('utf-8', 'replace')}",
         )
     return value
-
-
-def _value(metrics: str, name: str) -> float:
-    """The sum over the series of a name; 0 if there is none."""
-    return sum(
-        float(line.rpartition(" ")[2])
-        for line in metrics.splitlines()
-        if line.startswith((f"{name}{{", f"{name} "))
-    )
-
-
-def _labels(metrics: str, name: str) -> dict[str, str]:
-    for line in metrics.splitlines():
-        if line.startswith(f"{name}{{"):
-            return dict(_LABEL.findall(line))
-    return {}

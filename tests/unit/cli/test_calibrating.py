@@ -30,7 +30,16 @@ def run(*words: str) -> Result:
 def found() -> Calibration:
     comparisons = []
     for load in plan_loads(CONFIG, seed=0, concurrencies=(1, 4)):
-        met = Measured(load.requests, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0)
+        alike = [1.0] * len(load.requests)
+        met = Measured.of(
+            load.requests,
+            seconds=1.0,
+            ttft_s=alike,
+            itl_s=alike,
+            e2e_s=alike,
+            waiting=0.0,
+            preemptions=0.0,
+        )
         expected = predict(CONFIG, PRICES, load, met)
         comparisons.append(Comparison(load, replace(expected, ttft_s=1.0), expected, {}))
     return Calibration("http://engine", "m", CONFIG, PRICES, tuple(comparisons), 0, 1)
@@ -41,11 +50,12 @@ def calibrated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What `discover` was asked, instead of asking an engine for minutes."""
     asked: list[dict[str, Any]] = []
 
-    async def discover(_client: Any, url: str, **more: Any) -> Target:
+    def discover(_client: Any, url: str, **more: Any) -> Target:
         asked.append({"url": url, **more})
         return Target(url=url, model="m", config=CONFIG)
 
-    async def calibrate(*_: Any, **__: Any) -> Calibration:
+    def calibrate(*_: Any, **more: Any) -> Calibration:
+        asked.append(more)
         return found()
 
     monkeypatch.setattr(calibrating, "discover", discover)
@@ -61,14 +71,14 @@ def test_it_says_how_well_it_predicts_and_what_a_step_costs(
     assert "1 at a time, held out" in result.stdout
     assert "Median error on loads that were not fitted: 0%" in result.stdout
     assert "constant_s 0.01" in result.stdout
-    assert calibrated == [
-        {
-            "url": "http://127.0.0.1:1",
-            "key": None,
-            "max_num_seqs": 8,
-            "max_num_batched_tokens": 2048,
-        }
-    ]
+    assert "planned one at a time" in result.stdout
+    assert calibrated[0] == {
+        "url": "http://127.0.0.1:1",
+        "key": None,
+        "max_num_seqs": 8,
+        "max_num_batched_tokens": 2048,
+    }
+    assert calibrated[1]["async_scheduling"] is None
     told = json.loads((tmp_path / "c.json").read_text())
     assert told["batching"]["scheduler"]["num_blocks"] == 100
 
@@ -76,6 +86,11 @@ def test_it_says_how_well_it_predicts_and_what_a_step_costs(
 def test_programs_get_json(calibrated: list[dict[str, Any]]) -> None:
     assert json.loads(run("http://127.0.0.1:1", "--json").stdout)["held_out_error"]["all"] == 0
     assert calibrated
+
+
+def test_who_knows_how_it_plans_can_say_so(calibrated: list[dict[str, Any]]) -> None:
+    assert run("http://127.0.0.1:1", "--async-scheduling").exit_code == 0
+    assert calibrated[1]["async_scheduling"] is True
 
 
 def test_a_provider_of_the_sources_stands_for_its_address(

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli import main
+from harness.engines.scheduler.presets import preset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,15 @@ def test_a_wrong_call_is_2_with_a_remedy(options: tuple[str, ...], said: str) ->
 
 def test_a_file_that_is_no_calibration_is_2(tmp_path: Path) -> None:
     wrong = tmp_path / "c.json"
-    wrong.write_text('{"step_time": {"kind": "guess"}, "scheduler": {}}')
+    wrong.write_text('{"batching": {"step_time": {"kind": "guess"}, "scheduler": {}}}')
     result = forecast("--engine", str(wrong))
     assert result.exit_code == 2
     assert "harness calibrate" in result.stderr
+
+
+def test_what_calibrate_writes_is_an_engine(tmp_path: Path) -> None:
+    engine = preset("cpu-tiny")
+    batching = {"scheduler": engine.scheduler.to_json(), "step_time": engine.step_time.to_json()}
+    (tmp_path / "c.json").write_text(json.dumps({"model": "m", "batching": batching}))
+    told = json.loads(forecast("--engine", str(tmp_path / "c.json"), "--json").stdout)
+    assert told["engine"] == f"calibrated, {tmp_path / 'c.json'}"

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from harness.engines.emulator.batching import Batch
 from harness.engines.emulator.books import Books
-from harness.engines.scheduler.scheduler import Counters
+from harness.engines.scheduler.counters import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

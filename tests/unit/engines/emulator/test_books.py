@@ -45,3 +45,15 @@ def test_of_an_aborted_answer_only_what_it_had_is_counted() -> None:
     books.enter(replace(SERVED, finish="abort", first_s=None, tokens=0))
     assert books.finished == {"abort": 2}
     assert (books.ttft.count, books.e2e.count, books.generation_tokens) == (1, 0, 5)
+
+
+def test_tokens_that_were_counted_as_they_came_are_not_counted_again() -> None:
+    books = Books(4096)
+    books.prompt(10, cached=4)
+    for _ in range(5):
+        books.token()
+
+    books.enter(replace(SERVED, counted=True))
+
+    assert (books.prompt_tokens, books.generation_tokens, books.cached_tokens) == (10, 5, 4)
+    assert books.e2e.count == 1

@@ -16,7 +16,8 @@ class Sink:
         self.sent: list[tuple[int, bytes]] = []
         self.finished = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, number: int = -1) -> None:
+        del number
         self.sent.append((monotonic_ns(), data))
 
     def finish(self) -> None:
@@ -100,8 +101,8 @@ def test_a_blocked_sink_stalls_and_nothing_is_sent_twice() -> None:
 
 def test_it_is_finished_only_when_the_last_byte_was_taken() -> None:
     class Full(Sink):
-        def write(self, data: bytes) -> None:
-            super().write(data)
+        def write(self, data: bytes, number: int = -1) -> None:
+            super().write(data, number)
             self.blocked = True
 
     sink = Full()

@@ -91,6 +91,23 @@ def test_it_counts_what_was_served(lab: Any) -> None:
     batched(lab, scenario)
 
 
+def test_tokens_are_counted_as_they_come_and_prompts_with_the_first(lab: Any) -> None:
+    async def scenario(it: Any) -> None:
+        asking = asyncio.ensure_future(it.chat(stream=True, max_tokens=200))
+        found: dict[Any, float] = {}
+        while not found or not total(found, "generation_tokens_total"):
+            await asyncio.sleep(0)
+            found = values(vllm_metrics.render(it.emulator.dialect))
+        assert total(found, "generation_tokens_total") < 200
+        assert total(found, "prompt_tokens_total") > 0
+        assert total(found, "request_success_total") == 0
+        await asking
+        found = values(vllm_metrics.render(it.emulator.dialect))
+        assert total(found, "generation_tokens_total") == 200
+
+    batched(lab, scenario)
+
+
 def test_it_counts_without_batching_too(lab: Any) -> None:
     async def scenario(it: Any) -> None:
         await it.chat(stream=True, max_tokens=4)

@@ -108,10 +108,12 @@ class Played:
         assert plan.tokens == sum(tokens for _, tokens in plan.scheduled())
         assert len(scheduler.running) <= limits.max_num_seqs
         held = {id(block) for each in scheduler.running for block in each.blocks}
-        assert pool.used == len(held) <= pool.usable
+        nameless = sum(each.nameless for each in scheduler.running)
+        assert pool.used == len(held) + nameless <= pool.usable
         assert pool.used + pool.free == pool.usable
         for sequence in scheduler.running:
-            assert len(sequence.blocks) * limits.block_size == sequence.room >= sequence.computed
+            blocks = len(sequence.blocks) + sequence.nameless
+            assert blocks * limits.block_size == sequence.room >= sequence.computed
         for sequence in plan.preempted:
             assert (sequence.blocks, sequence.computed, sequence.running) == ([], 0, False)
         for sequence, tokens in plan.scheduled():

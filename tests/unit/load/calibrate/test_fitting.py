@@ -5,9 +5,20 @@ from statistics import median
 
 from harness.engines.scheduler import SchedulerConfig
 from harness.engines.scheduler.steptime import Fitted
-from harness.load.calibrate import Calibration, Comparison, Load, Measured, fit, plan_loads, predict
+from harness.load.calibrate import (
+    Calibration,
+    Comparison,
+    Load,
+    Measured,
+    fit,
+    judge,
+    plan_loads,
+    predict,
+)
 from harness.load.calibrate.calibration import JUDGED
 from harness.load.calibrate.loads import words
+from harness.load.calibrate.measuring import Target
+from harness.load.calibrate.steps import Step
 
 CONFIG = SchedulerConfig(
     num_blocks=100, block_size=32, max_model_len=512, max_num_seqs=16, async_scheduling=True
@@ -20,12 +31,28 @@ TRUE = Fitted(
     front_s=0.006,
     front_token_s=1e-4,
 )
-NOTHING = Measured((), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def met(load: Load, prices: Fitted = TRUE) -> Measured:
-    """What an engine with these prices would have answered."""
-    return predict(CONFIG, prices, load, replace(NOTHING, requests=load.requests))
+def met(load: Load, prices: Fitted = TRUE, config: SchedulerConfig = CONFIG) -> Measured:
+    """What an engine with these prices would have answered, its steps seen from outside."""
+    alike = [0.0] * len(load.requests)
+    asked = Measured.of(
+        load.requests, seconds=1, ttft_s=alike, itl_s=alike, e2e_s=alike, waiting=0, preemptions=0
+    )
+    steps = tuple(
+        Step(
+            prices.constant_s
+            + prices.prefill_token_s * prompt
+            + prices.decode_s * wide
+            + prices.context_token_s * context,
+            prompt,
+            wide,
+            context,
+        )
+        for wide in range(1, load.concurrency + 1)
+        for prompt, context in ((0, 100), (60, 100), (120, 900))
+    )
+    return replace(predict(config, prices, load, asked), steps=steps)
 
 
 LOADS = plan_loads(CONFIG, seed=3, concurrencies=(1, 4, 16))
@@ -49,7 +76,12 @@ def test_no_two_prompts_begin_alike() -> None:
 
 
 def test_it_finds_prices_that_predict_what_was_not_fitted() -> None:
-    found = fit(CONFIG, [(load, met(load), {}) for load in LOADS if not load.held_out])
+    config, found = fit(
+        [replace(CONFIG, async_scheduling=False), CONFIG],
+        [(load, met(load), {}) for load in LOADS if not load.held_out],
+        rounds=40,
+    )
+    assert config == CONFIG  # the engine did plan ahead
     errors = [
         abs(getattr(predict(CONFIG, found, load, met(load)), figure) / real - 1)
         for load in LOADS
@@ -81,4 +113,16 @@ def test_the_same_measurements_give_the_same_prices() -> None:
     seen: list[tuple[Load, Measured, dict[str, float]]] = [
         (load, met(load), {}) for load in LOADS[:3:2]
     ]
-    assert fit(CONFIG, seen, rounds=20) == fit(CONFIG, seen, rounds=20)
+    assert fit([CONFIG], seen, rounds=20) == fit([CONFIG], seen, rounds=20)
+
+
+def test_a_median_between_two_heaps_does_not_lead_astray() -> None:
+    config = replace(CONFIG, async_scheduling=False)
+    target = Target(url="http://engine", model="m", config=config)
+    loads = LOADS[:6]
+    runs = {load.name: [met(load, config=config)] for load in loads}
+    found = judge(target, loads, runs)
+    assert not found.config.async_scheduling
+    assert found.error < 0.05
+    assert (found.median_error("ttft_s") or 0.0) < 0.05
+    assert found.repetitions == 1

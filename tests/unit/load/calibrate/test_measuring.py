@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,20 +10,18 @@ from harness.engines.scheduler import SchedulerConfig
 from harness.engines.scheduler.steptime import Fitted
 from harness.engines.spec import BatchingSpec, EmulatorSpec, ServedModel
 from harness.load.calibrate import CalibrateError, Load, Request, Target, discover, measure
-from harness.wire import RecordingClient
+from harness.wire.engine import LoadEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
 LIMITS = SchedulerConfig(
     num_blocks=33, block_size=16, max_model_len=256, max_num_seqs=4, enable_prefix_caching=True
 )
 
 
-def against(
-    act: Callable[[RecordingClient, Emulator], Awaitable[None]], dialect: str = "vllm"
-) -> None:
-    """Run ``act`` with an emulated engine in this process."""
+def against(act: Callable[[LoadEngine, Emulator], None], dialect: str = "vllm") -> None:
+    """Run ``act`` in a thread of its own, with an emulated engine in this process."""
 
     async def main() -> None:
         spec = EmulatorSpec(
@@ -35,8 +33,8 @@ def against(
         emulator = Emulator(spec)
         emulator.up()
         try:
-            async with RecordingClient() as client:
-                await act(client, emulator)
+            with LoadEngine() as client:
+                await asyncio.to_thread(act, client, emulator)
         finally:
             emulator.down()
 
@@ -47,15 +45,13 @@ def url(emulator: Emulator) -> str:
     return f"http://127.0.0.1:{emulator.port}"
 
 
-async def find(client: RecordingClient, emulator: Emulator, **more: Any) -> Target:
-    return await discover(
-        client, url(emulator), max_num_seqs=4, max_num_batched_tokens=2048, **more
-    )
+def find(client: LoadEngine, emulator: Emulator) -> Target:
+    return discover(client, url(emulator), max_num_seqs=4, max_num_batched_tokens=2048)
 
 
 def test_the_engine_says_how_large_its_cache_is() -> None:
-    async def act(client: RecordingClient, emulator: Emulator) -> None:
-        target = await find(client, emulator, async_scheduling=False)
+    def act(client: LoadEngine, emulator: Emulator) -> None:
+        target = find(client, emulator)
         assert target.config == LIMITS
         assert target.model == "m"
         assert target.tokens_per_word == pytest.approx(1.0)
@@ -66,44 +62,47 @@ def test_the_engine_says_how_large_its_cache_is() -> None:
 def test_a_load_is_measured_as_it_was_answered() -> None:
     load = Load("two", 2, tuple(Request(10 + k, 3 + k) for k in range(6)))
 
-    async def act(client: RecordingClient, emulator: Emulator) -> None:
-        target = await find(client, emulator)
-        met = await measure(client, target, load, seed="s")
+    def act(client: LoadEngine, emulator: Emulator) -> None:
+        target = find(client, emulator)
+        met = measure(client, target, load, seed="s")
         assert sorted(met.requests, key=lambda each: each.prompt_tokens) == list(load.requests)
         assert met.throughput > 0
         assert 0 < met.ttft_s < met.e2e_s
         assert met.preemptions == 0
+        assert met.ttft_deciles_s[4] == pytest.approx(met.ttft_s)
+        assert sorted(met.ttft_deciles_s) == list(met.ttft_deciles_s)
+        assert max(step.decodes for step in met.steps) == 2
         assert emulator.books.finished["length"] == 6 + 1  # and the probe
 
     against(act)
 
 
 def test_what_is_no_vllm_cannot_be_calibrated() -> None:
-    async def act(client: RecordingClient, emulator: Emulator) -> None:
+    def act(client: LoadEngine, emulator: Emulator) -> None:
         with pytest.raises(CalibrateError) as caught:
-            await find(client, emulator)
+            find(client, emulator)
         assert caught.value.id == "calibrate.not-vllm"
 
     against(act, dialect="openai")
 
 
 def test_an_engine_that_does_not_answer_is_told_apart() -> None:
-    async def act(client: RecordingClient, emulator: Emulator) -> None:
+    def act(client: LoadEngine, emulator: Emulator) -> None:
         emulator.down()
         with pytest.raises(CalibrateError) as caught:
-            await find(client, emulator)
+            find(client, emulator)
         assert caught.value.id == "calibrate.no-answer"
 
     against(act)
 
 
 def test_a_broken_answer_ends_the_measurement() -> None:
-    async def act(client: RecordingClient, emulator: Emulator) -> None:
-        target = await find(client, emulator)
+    def act(client: LoadEngine, emulator: Emulator) -> None:
+        target = find(client, emulator)
         emulator.set_faults([{"name": "stream.cut", "settings": {"after": 2}}])
         load = Load("one", 1, (Request(5, 9),))
         with pytest.raises((CalibrateError, ExceptionGroup)) as caught:
-            await measure(client, target, load, seed="s")
+            measure(client, target, load, seed="s")
         assert "whole answer" in repr(caught.value) or "whole answer" in str(caught.value)
 
     against(act)
