@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.behaviour import access, balance, live, monitoring, routes
 from harness.chaos import kill_matrix
+from harness.claims import claim
 from harness.contract import deviations
 from harness.contract.check import UnknownCheckError
 from harness.contract.check import explain as explain_check
@@ -15,7 +16,7 @@ from harness.engines.models import model
 from harness.engines.scheduler import config as scheduler
 from harness.gateway import backup, files, litellm_import, ports
 from harness.gateway.litellm_lint import LITELLM_RULES
-from harness.load import latency
+from harness.load import capacity_model, latency, playing, sampling, share, trust
 from harness.load.calibrate import measuring
 from harness.registry import RULES
 from harness.session import sources
@@ -35,7 +36,13 @@ _TABLES = (
     live.EXPLAINED,
     monitoring.EXPLAINED,
     latency.EXPLAINED,
+    playing.EXPLAINED,
+    sampling.EXPLAINED,
+    share.EXPLAINED,
     measuring.EXPLAINED,
+    trust.EXPLAINED,
+    capacity_model.EXPLAINED,
+    claim.EXPLAINED,
     scheduler.EXPLAINED,
     installs.EXPLAINED,
     model.EXPLAINED,

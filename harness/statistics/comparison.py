@@ -13,6 +13,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from harness.evidence import Verdict
+from harness.statistics.share import memory
 from harness.statistics.student import t_quantile
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def compare(
     minimum_effect: float,
     confidence: float = 0.98,
     larger_is_worse: bool = True,
+    family: int = 1,
 ) -> Comparison:
     """Judge ``figures``, one a run, measured in the `order` of so many blocks.
 
@@ -70,29 +72,103 @@ def compare(
     minimum fails in at most (1 - c) / 2 of all comparisons, and a true effect above it passes in
     as few. Incomplete blocks at the end are left out.
 
+    Where one of a ``family`` of so many figures is enough to fail, each fails by an interval of
+    its share of the chance to err (Bonferroni). All must pass, so passing needs no correction
+    (intersection-union test: Berger, Technometrics 24, 1982).
+
     Raises:
         ValueError: a figure is not a positive number, there is no whole block, or the minimum
             effect is not positive (or not below 1 where smaller is worse).
     """
+    _check(minimum_effect, figures, larger_is_worse=larger_is_worse)
+    ratios = _log_ratios(figures)
+    if not ratios:
+        raise ValueError(f"{len(figures)} runs are no whole block of {BLOCK}")
+    spread = stdev(ratios) / math.sqrt(len(ratios)) if len(ratios) >= LEAST_BLOCKS else None
+    return _judged(
+        fmean(ratios),
+        spread,
+        len(ratios) - 1,
+        blocks=len(ratios),
+        confidence=confidence,
+        family=family,
+        bound=minimum_effect if larger_is_worse else -minimum_effect,
+    )
+
+
+def compare_apart(
+    before: Sequence[float],
+    after: Sequence[float],
+    *,
+    minimum_effect: float,
+    confidence: float = 0.98,
+    larger_is_worse: bool = True,
+    family: int = 1,
+) -> Comparison:
+    """Judge figures of successive windows of two runs that were not measured in turn.
+
+    The difference of the mean logarithms has Welch's interval (Biometrika 34, 1947), each side
+    counting as many windows as their `memory` leaves. What changed between the two runs on the
+    machine is part of the effect: no statistic can tell them apart, and only `compare` removes it.
+
+    Raises:
+        ValueError: as for `compare`, or a side has no window.
+    """
+    _check(minimum_effect, [*before, *after], larger_is_worse=larger_is_worse)
+    if not before or not after:
+        raise ValueError("a side without a window cannot be compared")
+    sides = [[math.log(figure) for figure in side] for side in (before, after)]
+    worth = [len(side) / memory(side) for side in sides]
+    spread, freedom = None, 0.0
+    if min(worth) >= LEAST_BLOCKS:
+        parts = [stdev(side) ** 2 / n for side, n in zip(sides, worth, strict=True)]
+        spread = math.sqrt(sum(parts))
+        shares = sum(part**2 / (n - 1) for part, n in zip(parts, worth, strict=True))
+        freedom = sum(parts) ** 2 / shares if shares else sum(worth) - 2
+    return _judged(
+        fmean(sides[1]) - fmean(sides[0]),
+        spread,
+        freedom,
+        blocks=int(min(worth)),
+        confidence=confidence,
+        family=family,
+        bound=minimum_effect if larger_is_worse else -minimum_effect,
+    )
+
+
+def _check(minimum_effect: float, figures: Sequence[float], *, larger_is_worse: bool) -> None:
     if not (minimum_effect > 0 and (larger_is_worse or minimum_effect < 1)):
         raise ValueError(f"a minimum effect of {minimum_effect}: give a share such as 0.05")
     if any(not (figure > 0 and math.isfinite(figure)) for figure in figures):
         raise ValueError("a ratio needs positive, finite figures: a run without one has failed")
-    ratios = _log_ratios(figures)
-    if not ratios:
-        raise ValueError(f"{len(figures)} runs are no whole block of {BLOCK}")
-    middle = fmean(ratios)
-    low = high = None
-    if len(ratios) >= LEAST_BLOCKS:
-        reach = t_quantile((1 + confidence) / 2, len(ratios) - 1)
-        reach *= stdev(ratios) / math.sqrt(len(ratios))
-        low, high = math.expm1(middle - reach), math.expm1(middle + reach)
-    verdict, reason = _verdict(low, high, minimum_effect if larger_is_worse else -minimum_effect)
+
+
+def _judged(
+    middle: float,
+    spread: float | None,
+    freedom: float,
+    *,
+    blocks: int,
+    confidence: float,
+    family: int,
+    bound: float,
+) -> Comparison:
+    """By Student's interval around a mean logarithm with this standard error."""
+    passing = failing = None
+    if spread is not None:
+        passing, failing = (
+            tuple(
+                math.expm1(middle + sign * t_quantile(1 - tail, freedom) * spread)
+                for sign in (-1, 1)
+            )
+            for tail in ((1 - confidence) / 2, (1 - confidence) / 2 / family)
+        )
+    verdict, reason = _verdict(passing, failing, bound)
     return Comparison(
         effect=math.expm1(middle),
-        low=low,
-        high=high,
-        blocks=len(ratios),
+        low=passing[0] if passing else None,
+        high=passing[1] if passing else None,
+        blocks=blocks,
         confidence=confidence,
         verdict=verdict,
         reason=reason,
@@ -108,13 +184,17 @@ def _log_ratios(figures: Sequence[float]) -> list[float]:
     return ratios
 
 
-def _verdict(low: float | None, high: float | None, bound: float) -> tuple[Verdict, str]:
-    if low is None or high is None:
+def _verdict(
+    passing: tuple[float, ...] | None, failing: tuple[float, ...] | None, bound: float
+) -> tuple[Verdict, str]:
+    if passing is None or failing is None:
         return Verdict.INCONCLUSIVE, f"fewer than {LEAST_BLOCKS} blocks give no interval"
-    least, most = (low, high) if bound > 0 else (-high, -low)
-    said = f"the effect lies between {low:+.1%} and {high:+.1%}"
+    least = failing[0] if bound > 0 else -failing[1]
+    most = passing[1] if bound > 0 else -passing[0]
     if least > abs(bound):
+        said = f"the effect lies between {failing[0]:+.1%} and {failing[1]:+.1%}"
         return Verdict.FAIL, f"{said}, all of it beyond {bound:+.1%}"
     if most < abs(bound):
         return Verdict.PASS, ""
+    said = f"the effect lies between {passing[0]:+.1%} and {passing[1]:+.1%}"
     return Verdict.INCONCLUSIVE, f"{said}, on both sides of {bound:+.1%}: measure more blocks"

@@ -1,0 +1,134 @@
+"""How searches and comparisons under load look on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from harness.evidence import Verdict
+
+if TYPE_CHECKING:
+    from harness.load.compare import Judgement, Run
+    from harness.load.finding import Search
+    from harness.load.level import Visit
+    from harness.load.search import Plan
+
+_WIDTH = 110
+
+
+def tell(visit: Visit, plan: Plan) -> None:
+    """Say a visit in a line, on standard error."""
+    unit = "users" if plan.whole else "req/s"
+    why = f"  {visit.why.partition(';')[0]}" if visit.why else ""
+    click.echo(f"{visit.level:8.4g} {unit}  {visit.took_s:5.0f} s  {visit.verdict}{why}", err=True)
+
+
+def tell_run(number: int, run: Run, of: int, *, quiet: bool) -> None:
+    """Say a run in a line, on standard error."""
+    if not quiet:
+        failed = sum(not met.whole for met in run.mets)
+        click.echo(
+            f"run {number + 1:>3} of {of}  {run.arm}  {len(run.mets)} requests, {failed} failed"
+            + (f"  {run.excuse}" if run.excuse else ""),
+            err=True,
+        )
+
+
+def show_search(result: Search) -> None:
+    """Draw what a search found."""
+    unit = "users" if result.plan.whole else "req/s"
+    table = Table()
+    columns = (
+        unit,
+        "verdict",
+        "requests",
+        "failed",
+        "within limit",
+        "figure ms",
+        "good/s",
+        "tok/s",
+    )
+    for column in columns:
+        table.add_column(column, justify="left" if column == "verdict" else "right", no_wrap=True)
+    for visit in sorted(result.visits, key=lambda visit: visit.level):
+        kept = next((one for one in visit.kept if one.verdict is visit.verdict), None)
+        kept = kept or next(iter(visit.kept), None)
+        within = (
+            _span(kept.share * 100, kept.share_low * 100, kept.share_high * 100) if kept else ""
+        )
+        table.add_row(
+            f"{visit.level:.3g}",
+            "open" if visit.verdict is Verdict.INCONCLUSIVE else str(visit.verdict),
+            str(visit.requests),
+            str(visit.failed),
+            within,
+            _span(kept.value_ms, kept.low_ms, kept.high_ms) if kept else "",
+            _span(visit.good_per_s, visit.good_low_per_s, visit.good_high_per_s),
+            f"{visit.tokens_per_s:,.0f}",
+        )
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
+    console.print(table)
+    sure = f"{result.plan.confidence:.0%} confidence" if result.found.sure else "not sure"
+    click.echo(f"{result.found.text} ({unit}, {sure})")
+    if result.found.open:
+        between = ", ".join(f"{level:.4g}" for level in result.found.open)
+        click.echo(f"too close to the limit to be decided: {between}")
+    if result.knee is None:
+        click.echo("knee: too few levels were measured")
+    else:
+        low = "?" if result.knee.low is None else f"{result.knee.low:.4g}"
+        high = "?" if result.knee.high is None else f"{result.knee.high:.4g}"
+        click.echo(
+            f"knee (most throughput by latency): {result.knee.level:.4g} {unit}, "
+            f"between {low} and {high}"
+        )
+    click.echo(str(result.folder))
+
+
+def show_judgement(judgement: Judgement) -> None:
+    """Draw a comparison and what it is worth."""
+    table = Table()
+    for column in (
+        "metric",
+        "A",
+        "B",
+        "effect",
+        "interval",
+        "verdict",
+        "false alarms",
+        "+10 % found",
+    ):
+        table.add_column(column, no_wrap=True, justify="left" if column == "metric" else "right")
+    for one in judgement.compared:
+        worth = one.worth
+        table.add_row(
+            one.metric,
+            "" if one.a is None else f"{one.a:.4g}",
+            "" if one.b is None else f"{one.b:.4g}",
+            "" if one.effect is None else f"{one.effect:+.1%}",
+            "" if one.low is None or one.high is None else f"{one.low:+.1%} to {one.high:+.1%}",
+            "open" if one.verdict is Verdict.INCONCLUSIVE else str(one.verdict),
+            "" if worth is None else f"{worth.false_alarms:.1%}",
+            "" if worth is None else f"{worth.found:.0%} ({worth.overlooked:.0%} missed)",
+        )
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
+    console.print(table)
+    replayed = [one.worth.replays for one in judgement.compared if one.worth is not None]
+    if replayed:
+        click.echo(f"the last two columns are measured: {min(replayed)} replays of these runs")
+    if not judgement.interleaved:
+        click.echo(
+            "not measured in turn: what changed on the machine between the two is in the effect"
+        )
+    click.echo(f"{judgement.verdict}{f': {judgement.why}' if judgement.why else ''}")
+
+
+def _span(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "failed"
+    bounds = ", ".join("?" if bound is None else f"{bound:.3g}" for bound in (low, high))
+    return f"{value:.3g} [{bounds}]"

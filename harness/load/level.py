@@ -1,0 +1,247 @@
+"""Whether a level of load keeps what was promised, and how sure that is.
+
+"p95 ttft < 500 ms" says that at least 95 % of all requests have their first token within 500 ms.
+So an objective with a percentile is a share, one that every request counts in: one that failed
+has no time and missed every limit. The share has an interval that allows for a queue's memory.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from statistics import fmean, median, pstdev
+from typing import TYPE_CHECKING, Any, Self
+
+from harness.evidence import Verdict
+from harness.load.goodput import METRICS, Objective
+from harness.statistics import beta_quantile, memory, share
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.load.goodput import Met
+
+_FEW = 40
+"""Requests below which a growing queue cannot be told from noise."""
+_GROWTH = 1.8
+"""Waiting in the last quarter by waiting in the second: 1 of a steady queue, 7/3 of one that only
+grows (`harness.load.forecast`)."""
+_OUTLIER = 4.0
+"""Times are cut off at so many limits before their memory is taken: how far beyond says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """The requests of a while at one level, in the order in which they were due."""
+
+    mets: tuple[Met, ...]
+    """Of those due after the warm-up."""
+    seconds: float
+    """In which they were due."""
+    took_s: float
+    """With the warm-up, and until the last answer had ended."""
+    excuse: str = ""
+    """Why it says nothing, if it does not: the client was saturated, or it was interrupted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """How one objective was kept: the share of requests within the limit, and the figure."""
+
+    objective: str
+    verdict: Verdict
+    share: float
+    share_low: float
+    share_high: float
+    effective: float
+    """How many independent requests the sample is worth."""
+    value_ms: float | None
+    """The percentile; None: it lies among requests that failed."""
+    low_ms: float | None
+    high_ms: float | None
+    """None: no upper bound, or it lies among requests that failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """What one visit to a level showed."""
+
+    level: float
+    verdict: Verdict
+    why: str
+    kept: tuple[Kept, ...]
+    requests: int
+    failed: int
+    seconds: float
+    took_s: float
+    per_s: float
+    """Whole answers a second."""
+    good_per_s: float
+    """Whole answers within every limit, a second."""
+    good_low_per_s: float
+    good_high_per_s: float
+    tokens_per_s: float
+    e2e_ms: float | None
+    """Mean of the whole answers."""
+    e2e_error_ms: float
+    """Half the width of its interval."""
+    short: str = ""
+    """Why it ended before it could decide: "client" (saturated) or "budget" (spent)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `to_json`. Raises TypeError, KeyError or ValueError."""
+        kept = tuple(Kept(**{**one, "verdict": Verdict(one["verdict"])}) for one in data["kept"])
+        return cls(**{**data, "verdict": Verdict(data["verdict"]), "kept": kept})
+
+
+def said(objective: Objective) -> str:
+    """An objective as a person writes it."""
+    of = "" if objective.q is None else f"p{objective.q * 100:g} "
+    return f"{of}{objective.metric} < {objective.limit_ms:g}ms"
+
+
+def judge(
+    level: float, stretches: Sequence[Stretch], slo: Sequence[Objective], *, error: float
+) -> Visit:
+    """Judge what was measured at a level: pass, fail or inconclusive.
+
+    It passes where each objective's share is above its percentile with its whole interval, and
+    fails where one is below with its whole interval. Each is wrong in at most ``error`` of all
+    cases: a pass needs all objectives and is not corrected for their number (intersection-union
+    test: Berger, Technometrics 24, 1982), a fail needs one of them and is (Bonferroni). The share
+    of a queue that still grows at the end is not that of the level: it does not pass.
+
+    Raises:
+        ValueError: no objective has a percentile.
+    """
+    asked = [objective for objective in slo if objective.q is not None]
+    if not asked:
+        raise ValueError("an objective needs a percentile to hold of a level: write 'p95 ttft < …'")
+    mets = [met for stretch in stretches for met in stretch.mets]
+    if not mets:
+        return _nothing(level, stretches)
+    kept = tuple(_kept(mets, objective, error, len(asked)) for objective in asked)
+    verdict, why = _verdict(kept, stretches, asked)
+    whole = [met for met in mets if met.whole]
+    seconds = sum(stretch.seconds for stretch in stretches)
+    good = [met.whole and all(limit.held_by(met) for limit in slo) for met in mets]
+    correlation = max(len(mets) / one.effective for one in kept)
+    goodput = share(good, confidence=1 - 2 * error, correlation=correlation)
+    e2e = [met.e2e_ms for met in whole if met.e2e_ms is not None]
+    return Visit(
+        level=level,
+        verdict=verdict,
+        why=why,
+        kept=kept,
+        requests=len(mets),
+        failed=len(mets) - len(whole),
+        seconds=seconds,
+        took_s=sum(stretch.took_s for stretch in stretches),
+        per_s=len(whole) / seconds,
+        good_per_s=sum(good) / seconds,
+        good_low_per_s=goodput.low * len(mets) / seconds,
+        good_high_per_s=goodput.high * len(mets) / seconds,
+        tokens_per_s=sum(met.tokens for met in whole) / seconds,
+        e2e_ms=fmean(e2e) if e2e else None,
+        e2e_error_ms=2 * pstdev(e2e) * math.sqrt(memory(e2e) / len(e2e)) if e2e else 0.0,
+    )
+
+
+def _nothing(level: float, stretches: Sequence[Stretch]) -> Visit:
+    excuses = [stretch.excuse for stretch in stretches if stretch.excuse]
+    return Visit(
+        level=level,
+        verdict=Verdict.INCONCLUSIVE,
+        why=excuses[0] if excuses else "no request was due: measure longer",
+        kept=(),
+        requests=0,
+        failed=0,
+        seconds=sum(stretch.seconds for stretch in stretches),
+        took_s=sum(stretch.took_s for stretch in stretches),
+        per_s=0.0,
+        good_per_s=0.0,
+        good_low_per_s=0.0,
+        good_high_per_s=0.0,
+        tokens_per_s=0.0,
+        e2e_ms=None,
+        e2e_error_ms=0.0,
+    )
+
+
+def _kept(mets: Sequence[Met], objective: Objective, error: float, family: int) -> Kept:
+    limit, q = objective.limit_ms, objective.q or 0.0
+    values = [_value(met, objective) for met in mets]
+    held = [value <= limit for value in values]
+    # The share's own memory is short where few requests miss; that of the queue is not.
+    correlation = max(
+        memory([float(one) for one in held]),
+        memory([min(value, _OUTLIER * limit) for value in values]),
+    )
+    for_pass = share(held, confidence=1 - 2 * error, correlation=correlation)
+    for_fail = share(held, confidence=1 - 2 * error / family, correlation=correlation)
+    verdict = Verdict.INCONCLUSIVE
+    if for_pass.low > q:
+        verdict = Verdict.PASS
+    elif for_fail.high < q:
+        verdict = Verdict.FAIL
+    ordered, worth = sorted(values), for_pass.effective
+    # Woodruff (JASA 47, 1952): bounds of a quantile are the quantiles at the share's bounds.
+    low_q = beta_quantile(error, q * worth, (1 - q) * worth + 1)
+    high_q = beta_quantile(1 - error, q * worth + 1, (1 - q) * worth)
+    return Kept(
+        objective=said(objective),
+        verdict=verdict,
+        share=for_pass.value,
+        share_low=for_pass.low,
+        share_high=for_fail.high if verdict is Verdict.FAIL else for_pass.high,
+        effective=worth,
+        value_ms=_at(ordered, q),
+        low_ms=_at(ordered, low_q),
+        high_ms=_at(ordered, high_q) if math.ceil(high_q * len(ordered)) < len(ordered) else None,
+    )
+
+
+def _value(met: Met, objective: Objective) -> float:
+    value = getattr(met, METRICS[objective.metric]) if met.whole else None
+    return math.inf if value is None else float(value)
+
+
+def _at(ordered: Sequence[float], q: float) -> float | None:
+    value = ordered[max(0, min(len(ordered), math.ceil(q * len(ordered))) - 1)]
+    return value if math.isfinite(value) else None
+
+
+def _verdict(
+    kept: Sequence[Kept], stretches: Sequence[Stretch], slo: Sequence[Objective]
+) -> tuple[Verdict, str]:
+    if excuses := [stretch.excuse for stretch in stretches if stretch.excuse]:
+        return Verdict.INCONCLUSIVE, excuses[0]
+    if broken := [one for one in kept if one.verdict is Verdict.FAIL]:
+        one = broken[0]
+        return Verdict.FAIL, (
+            f"{one.objective}: {one.share:.1%} within the limit, at most {one.share_high:.1%}"
+        )
+    if all(one.verdict is Verdict.PASS for one in kept):
+        if any(_grows(stretches[-1].mets, objective) for objective in slo):
+            return Verdict.INCONCLUSIVE, "it held, but the queue still grew at the end"
+        return Verdict.PASS, ""
+    one = next(one for one in kept if one.verdict is Verdict.INCONCLUSIVE)
+    return Verdict.INCONCLUSIVE, (
+        f"{one.objective}: between {one.share_low:.1%} and {one.share_high:.1%} within the limit"
+    )
+
+
+def _grows(mets: Sequence[Met], objective: Objective) -> bool:
+    values = [_value(met, objective) for met in mets]
+    if len(values) < _FEW:
+        return False
+    cut = [len(values) * quarter // 4 for quarter in range(5)]
+    quarters = [median(values[a:b]) for a, b in pairwise(cut)]
+    rises = all(earlier < later for earlier, later in pairwise(quarters))
+    return rises and quarters[3] > _GROWTH * quarters[1]

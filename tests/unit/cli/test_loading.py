@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import math
+import random
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from harness.cli import main
+from harness.load.goodput import Met
+from harness.load.journal import Facts, Row, Writer
+from harness.statistics import order
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def load(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["load", *arguments])
+
+
+def nobody() -> str:
+    """An address on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+
+
+SLO = ("--slo", "p95 ttft < 500ms")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--slo", "p95 speed < 5ms"), "the metrics are"),
+        (("--slo", "ttft < 500ms"), "no objective has a percentile"),
+        ((*SLO, "--min", "0"), "--min"),
+        ((*SLO, "--max", "inf"), "finite"),
+        ((*SLO, "--min", "9", "--max", "3"), "give 0 < least < most"),
+        ((*SLO, "--by", "users", "--min", "0.5"), "give at least 1"),
+        ((*SLO, "--resolution", "0.1%"), "a resolution of 0.001"),
+        ((*SLO, "--confidence", "200%"), "not between 0 and 100 %"),
+        ((*SLO, "--target", "http://192.0.2.1:1/v1", "--model", "m"), "load.target-not-live"),
+        ((*SLO, "--target", "localhost", "--model", "m"), "is no URL"),
+        ((*SLO, "--target", nobody(), "--model", "m", "--key", "NO_SUCH"), "load.no-key"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(
+    arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    result = load("find", *arguments, "--out", str(tmp_path))
+    assert result.exit_code == 2, result.output
+    assert said.lower() in result.stderr.lower()
+
+
+def test_a_target_that_is_not_up_is_an_error_and_never_a_figure(tmp_path: Path) -> None:
+    result = load("find", *SLO, "--target", nobody(), "--model", "m", "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert "load.target-down" in result.stderr
+    assert "refused" in result.stderr
+    assert not list(tmp_path.rglob("visits.jsonl"))
+
+
+def test_its_errors_are_explained() -> None:
+    for name in ("load.target-down", "load.target-not-live"):
+        assert CliRunner().invoke(main, ["explain", name]).exit_code == 0
+
+
+def write(
+    folder: Path,
+    effect: float,
+    *,
+    arms: str | None,
+    noise: float = 0.02,
+    partial: str | None = None,
+) -> Path:
+    """A record: in turn as ``arms`` say, or of one target."""
+    source = random.Random(f"{folder.name}/{effect}")
+    facts = Facts(
+        profile="compare",
+        seed=1,
+        host="http://127.0.0.1",
+        engine="emulated",
+        begun_unix_ns=1,
+        notes={"run_s": 4.0},
+    )
+    number = 0
+    with Writer(folder, facts=facts) as writer:
+        for run, arm in enumerate(arms or "B" * 32):
+            slow = 100 * (1 + effect * (arm == "B")) * math.exp(source.gauss(0, noise))
+            for _ in range(40):
+                ms = slow * source.uniform(0.9, 1.1)
+                number += 1
+                writer.add(
+                    Row(
+                        due_unix_ns=number * 100_000_000,
+                        ended_unix_ns=number * 100_000_000 + 1,
+                        number=number,
+                        name="m",
+                        load=4.0,
+                        worker="0",
+                        labels={"arm": arm, "run": str(run)} if arms else {},
+                        met=Met(whole=True, why="", ttft_ms=ms, itl_ms=ms, e2e_ms=ms, tokens=9),
+                    )
+                )
+        writer.close(partial)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("effect", "noise", "code"), [(0.0, 0.02, 0), (0.2, 0.02, 1), (0.05, 0.2, 3)]
+)
+def test_a_recorded_comparison_is_judged_again(
+    effect: float, noise: float, code: int, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "c", effect, arms=order(8), noise=noise)
+    result = load("compare", str(folder), "--metric", "ttft.p50", "--replays", "200")
+    assert result.exit_code == code, result.output
+    assert "200 replays of these runs" in result.output
+
+
+def test_programs_get_the_figures_and_what_they_are_worth(tmp_path: Path) -> None:
+    folder = write(tmp_path / "c", 0.0, arms=order(8))
+    said = json.loads(load("compare", str(folder), "--json").stdout)
+    assert said["verdict"] == "pass"
+    assert said["compared"][0]["worth"]["false_alarms"] < 0.01
+
+
+def test_two_records_made_one_after_the_other_are_compared_and_it_is_said(tmp_path: Path) -> None:
+    a, b = (write(tmp_path / name, by, arms=None) for name, by in (("a", 0.0), ("b", 0.3)))
+    result = load("compare", str(a), str(b), "--metric", "ttft.p50")
+    assert result.exit_code == 1, result.output
+    assert "not measured in turn" in result.output
+
+
+def test_a_partial_record_never_passes(tmp_path: Path) -> None:
+    a = write(tmp_path / "a", 0.0, arms=None)
+    b = write(tmp_path / "b", 0.0, arms=None, partial="disk full")
+    result = load("compare", str(a), str(b))
+    assert result.exit_code == 3
+    assert "disk full" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere",), "nowhere"),
+        (("http://127.0.0.1:1/v1",), "give two URLs"),
+        (("http://127.0.0.1:1/v1", "folder"), "give two URLs"),
+        (("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"), "name the --model"),
+        (("http://192.0.2.1/v1", "http://127.0.0.1:2/v1", "--model", "m"), "load.target-not-live"),
+        (("x", "--replays", "10"), "--replays"),
+        (("x", "--min-effect", "0%"), "not between"),
+        (("x", "--metric", "speed"), "speed"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    result = load("compare", *arguments)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
