@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from harness.report import numbers
 from harness.report.charts import charts
+from harness.report.claims import DrawnClaim, drawn, figure, headlined, summary
 from harness.report.matrices import contract_matrix, kill_matrices
 from harness.report.view import (
     Item,
@@ -51,6 +52,7 @@ def page(
     evidence: Sequence[Evidence],
     report: GateReport,
     *,
+    claims: Sequence[dict[str, Any]] = (),
     most_bytes: int = MOST_BYTES,
 ) -> str:
     """The HTML page of a run.
@@ -64,7 +66,7 @@ def page(
     remarkable = frozenset(item.index for item in numbered if item.kind is not Kind.PASS)
     text = ""
     for listed in (everything, remarkable, frozenset[int]()):
-        text = _render(run, numbered, report, listed)
+        text = _render(run, numbered, report, listed, drawn(claims, numbered))
         if len(text.encode()) <= most_bytes:
             break
     return text
@@ -83,7 +85,11 @@ def fact(item: Item, field: str) -> str:
 
 
 def _render(
-    run: RunContext, numbered: Sequence[Item], report: GateReport, listed: frozenset[int]
+    run: RunContext,
+    numbered: Sequence[Item],
+    report: GateReport,
+    listed: frozenset[int],
+    claims: Sequence[DrawnClaim],
 ) -> str:
     contract = contract_matrix(numbered)
     rows = sections(numbered, report)
@@ -91,11 +97,13 @@ def _render(
         run=run,
         report=report,
         overall=verdict_kind(report.verdict),
-        headline=headline(report),
+        headline=headlined(claims, headline(report) if report.rows or not claims else ""),
         duration=duration(run),
         engine=plain_engine(run),
         tier_meaning=_TIERS[run.engine],
         sections=rows,
+        claims=claims,
+        claims_summary=summary(claims),
         open_sections=[section for section in rows if section.kind is not Kind.PASS],
         kills=kill_matrices(numbered),
         charts=charts(numbered),
@@ -106,8 +114,8 @@ def _render(
         left_out=len(numbered) - len(listed),
         most=_MOST_REASONS,
         Kind=Kind,
-        css=Markup(_text("page.css")),  # noqa: S704  our own file, no evidence in it
-        js=Markup(_text("page.js")),  # noqa: S704  our own file, no evidence in it
+        css=Markup(asset("page.css")),  # noqa: S704  our own file, no evidence in it
+        js=Markup(asset("page.js")),  # noqa: S704  our own file, no evidence in it
     )
 
 
@@ -122,6 +130,7 @@ def _template() -> jinja2.Template:
     filters: dict[str, Any] = {
         "breakable": _breakable,
         "fact": fact,
+        "figure": figure,
         "limit": numbers.limit,
         "measured": numbers.measured,
         "number": numbers.number,
@@ -130,7 +139,7 @@ def _template() -> jinja2.Template:
         "visible": visible,
     }
     environment.filters.update(filters)
-    return environment.from_string(_text("page.html.j2"))
+    return environment.from_string(asset("page.html.j2"))
 
 
 def _breakable(name: str) -> Markup:
@@ -139,5 +148,6 @@ def _breakable(name: str) -> Markup:
     return Markup("<wbr>").join([*(f"{part}." for part in parts), last])
 
 
-def _text(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file of this room."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -58,6 +58,7 @@ def test_every_import_points_down() -> None:
         pytest.param("harness.wire", "import harness.cli", "Imports point down", id="upward"),
         pytest.param("harness.load", "import harness.chaos", "Imports point down", id="judges"),
         pytest.param("harness.report", "import harness.gate", "Imports point down", id="deciding"),
+        pytest.param("harness.claims", "import harness.report", "Imports point down", id="claims"),
         pytest.param("harness.wire", "import harness.evidence", "Imports point down", id="ground"),
         pytest.param("harness.routing", "import harness.gateway", "Imports point down", id="asked"),
         pytest.param("harness.engines", "import harness.routing", "only the gateway", id="engine"),
