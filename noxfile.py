@@ -50,7 +50,7 @@ def unit(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Ask one server for the OpenAI contract: -- emulated (default), gateway, vllm, ..."""
+    """Ask one server for the OpenAI contract: -- emulated (default), gateway, vllm, URL, ..."""
     named = session.posargs and not session.posargs[0].startswith("-")
     target, *options = session.posargs if named else ["emulated", *session.posargs]
     if target == "gateway":
@@ -70,16 +70,30 @@ def integration(session: nox.Session) -> None:
 
 @nox.session
 def load(session: nox.Session) -> None:
-    """Put a short load on the gateway with Locust, without its web page."""
+    """Put a load on the gateway with Locust, without its page: -- smoke (default), soak, ..."""
     install_gateway(session)
-    brief = ["--headless", "--users=4", "--spawn-rate=4", "--run-time=15s", "--only-summary"]
-    run(session, "locust", "-f", "loadtests/", *brief, *session.posargs)
+    named = session.posargs and not session.posargs[0].startswith("-")
+    profile, *options = session.posargs if named else ["smoke", *session.posargs]
+    told = ["--headless", "--only-summary", f"--load-profile={profile}"]
+    run(session, "locust", "-f", "loadtests/", *told, *options)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Time the hot paths with pytest-benchmark."""
-    run(session, "pytest", "tests/bench", "--benchmark-only", *session.posargs)
+    """Time the hot paths: -- --save keeps the figures, -- --compare[=min:10%] fails if slower.
+
+    The figures lie in ``.benchmarks``, by machine. Of many rounds the fastest is compared, which
+    a busy neighbour disturbs least; ``-k NAME`` takes some of them, e.g. before and after a change:
+    ``nox -s bench -- -k config --save``, then ``nox -s bench -- -k config --compare=min:5%``.
+    """
+    options = [part for option in session.posargs for part in bench_option(session, option)]
+    run(session, "pytest", "tests/bench", "--benchmark-only", *options)
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Compare the load engine with guidellm, aiperf, vllm bench, Locust and a client in C."""
+    run(session, "python", "tests/bench/peers", *session.posargs)
 
 
 @nox.session
@@ -110,10 +124,14 @@ def lock(session: nox.Session) -> None:
     session.env["UV_CUSTOM_COMPILE_COMMAND"] = "nox -s lock"
     bare = [f"--no-emit-package={name}" for name in ("polars", "polars-runtime-32")]
     pins = "harness/engines/installs/locks/"
+    rivals = "tests/bench/peers/locks/"
     for target, *source in [
         ["requirements.lock", "--all-extras", "pyproject.toml"],
         ["nox.lock", "--group=bootstrap", "--constraints=requirements.lock"],
         ["harness/gateway/litellm.lock", "harness/gateway/litellm.in", *bare],
+        [f"{rivals}aiperf.lock", f"{rivals}aiperf.in"],
+        [f"{rivals}guidellm.lock", f"{rivals}guidellm.in", f"--override={pins}vllm-overrides.txt"],
+        [f"{rivals}locust.lock", f"{rivals}locust.in"],
         [f"{pins}build-tools.lock", f"{pins}build-tools.in"],
         [f"{pins}valkey.lock", f"{pins}valkey.in", "--no-deps"],
         [f"{pins}llama-cpp-source.lock", f"{pins}llama-cpp-source.in", "--no-deps"],
@@ -141,6 +159,19 @@ def run(session: nox.Session, program: str, *arguments: str) -> None:
         interrupt_timeout=CTRL_C_PATIENCE,
         terminate_timeout=CTRL_C_PATIENCE,
     )
+
+
+def bench_option(session: nox.Session, option: str) -> list[str]:
+    """What an option of the bench session means to pytest-benchmark."""
+    name, _, value = option.partition("=")
+    if name == "--save":
+        return [f"--benchmark-save={value or 'baseline'}"]
+    if name != "--compare":
+        return [option]
+    # Without figures pytest-benchmark warns, and passes.
+    if not any((ROOT / ".benchmarks").glob("*/*.json")):
+        session.error("nothing to compare with: run `nox -s bench -- --save` on this machine first")
+    return ["--benchmark-compare", f"--benchmark-compare-fail={value or 'min:10%'}"]
 
 
 def install_gateway(session: nox.Session) -> None:

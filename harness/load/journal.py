@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 from harness.load.rows import Row, dump, failure_of, load, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -155,10 +155,18 @@ class Writer:
         Raises:
             JournalError: the disk is full or the file is closed; what was written stays good.
         """
+        self.add_lines([json.dumps(dump(row), separators=(",", ":")).encode()])
+
+    def add_lines(self, lines: Sequence[bytes]) -> None:
+        """Append rows that are lines of JSON already, as `dump` makes them, without their ends.
+
+        Raises:
+            JournalError: as `add`. A line that is no row is found when the journal is read.
+        """
         if self._fd is None:
             raise JournalError(f"{self.path} is closed ({self.written} rows in it are safe).")
-        self._line(dump(row))
-        self.written += 1
+        self._put(b"".join(line + b"\n" for line in lines))
+        self.written += len(lines)
 
     def close(self, partial: str | None = None) -> None:
         """Write the last line: the rows are complete, or ``partial`` says why not.
@@ -177,7 +185,10 @@ class Writer:
             finish(self._folder, whole, partial=partial)
 
     def _line(self, document: Mapping[str, Any]) -> None:
-        rest = memoryview(json.dumps(document, separators=(",", ":")).encode() + b"\n")
+        self._put(json.dumps(document, separators=(",", ":")).encode() + b"\n")
+
+    def _put(self, data: bytes) -> None:
+        rest = memoryview(data)
         try:
             while rest and self._fd is not None:
                 rest = rest[os.write(self._fd, rest) :]

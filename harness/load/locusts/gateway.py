@@ -1,0 +1,59 @@
+"""The gateway a run brings along when it was given none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+from harness.load import standing
+from harness.load.locusts.clerk import environment
+from harness.load.profiles import SettingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class OwnGateway:
+    """The real gateway over emulated engines, in a child that ends with us.
+
+    Raises:
+        SettingError: it did not start; its own message stands above.
+    """
+
+    def __init__(self, sources: Path, *, seed: int, preset: str | None) -> None:
+        self.preset = preset
+        self._child = subprocess.Popen(
+            standing.command(sources.resolve(), seed=seed, preset=preset),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            start_new_session=True,
+        )
+        try:
+            facts = json.loads(self._answer())
+        except ValueError:
+            self.stop()
+            raise SettingError(
+                "the gateway did not start; its message stands above. Or give --host."
+            ) from None
+        self.endpoint: str = facts["endpoint"]
+        self.key: str = facts["key"]
+
+    def tell(self, order: str, provider: str) -> bool:
+        """Have an engine killed or revived; False if the child could not do it."""
+        if self._child.stdin is None or self._child.poll() is not None:
+            return False
+        self._child.stdin.write(json.dumps({order: provider}) + "\n")
+        self._child.stdin.flush()
+        return '"done"' in self._answer()
+
+    def stop(self) -> None:
+        """Stop everything and wait for it."""
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+        self._child.wait()
+
+    def _answer(self) -> str:
+        return "" if self._child.stdout is None else self._child.stdout.readline()

@@ -1,0 +1,203 @@
+"""What can be told on the command line and on Locust's page, checked before anything starts."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import harness
+from harness.load.goodput import objectives
+from harness.load.profiles import Setting, SettingError, targets_of
+from harness.registry import RegistryError, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from harness.load.profiles import Profile
+
+CONNECT_S = 3.0
+_JOURNALS = Path("reports") / "load"
+
+
+def add(parser: Any, profiles: Mapping[str, Profile]) -> None:
+    """Add our options to Locust's, and have all of them checked as soon as they are read."""
+    parser.set_defaults(web_host="127.0.0.1")  # Locust's own default is every interface
+    # A user asked to stop finishes what is under way: answers are not cut off to be slow.
+    parser.set_defaults(stop_timeout="60")
+    names = sorted(profiles)
+    default = "smoke" if "smoke" in profiles else names[0]
+    told = parser.add_argument
+    told(
+        "--load-profile",
+        choices=names,
+        default=default if len(names) > 1 else names[0],
+        help="What is asked and when: " + "; ".join(f"{n}: {profiles[n].about}" for n in names),
+    )
+    told("--rate", type=_number(above=0), help="Requests a second of an open loop")
+    told("--seed", type=int, default=1, help="Same seed, same requests at the same times")
+    told("--capacity", type=int, default=33, help="Full contexts the engine is said to hold")
+    told("--heavy", choices=["prompt", "answer"], default="prompt", help="Where those tokens are")
+    told("--template-tokens", type=int, default=0, help="Tokens the server's template adds")
+    told("--trace", help="Azure (.csv) or Mooncake (.jsonl) trace to replay in open_loop")
+    told("--faster", type=_number(above=0), default=1.0, help="How much faster it is replayed")
+    told("--slo", default="", help="What a good request keeps, e.g. 'ttft < 500ms and tpot < 50ms'")
+    told("--request-timeout", type=_number(above=0), default=60.0, help="Seconds for one answer")
+    told("--error-bar", choices=["on", "off"], default="on", help="Measure the client itself too")
+    told("--journal", default="", help="Folder for the rows; default: reports/load/<run>")
+    told("--sources", default="", help="Folder with the sources; default: config")
+    told("--live", action="store_true", help="Yes, load a server that is not on this machine")
+    told(
+        "--gateway-key",
+        env_var=_key_variable(),
+        default="",
+        include_in_web_ui=False,
+        help="Key of the gateway at --host",
+    )
+    parse = parser.parse_args
+
+    def parse_and_check(*arguments: Any, **named: Any) -> argparse.Namespace:
+        options: argparse.Namespace = parse(*arguments, **named)
+        try:
+            check(options, profiles)
+        except SettingError as error:
+            parser.error(str(error))
+        return options
+
+    parser.parse_args = parse_and_check
+
+
+def check(options: argparse.Namespace, profiles: Mapping[str, Profile]) -> None:
+    """Refuse what no load can be made of, and mark what is left to the profile.
+
+    Users and spawn rate of 0, which nobody may ask for, mean the profile's own from here on.
+
+    Raises:
+        SettingError: with what to give instead.
+    """
+    if options.num_users is not None and options.num_users < 1:
+        raise SettingError(f"--users is {options.num_users}: give at least 1.")
+    if options.worker:
+        return
+    if options.host:
+        reachable(options.host, live=options.live)
+    profiles[options.load_profile].plan(setting(options))
+    options.num_users = options.num_users or 0
+    options.spawn_rate = options.spawn_rate or 0.0
+
+
+def setting(options: argparse.Namespace) -> Setting:
+    """What was told, as a profile understands it.
+
+    Raises:
+        SettingError: the sources cannot be read, or a number makes no sense.
+    """
+    slo(options.slo)
+    try:
+        registry = load(sources(options))
+    except RegistryError as error:
+        raise SettingError("\n".join(str(finding) for finding in error.findings)) from error
+    return Setting(
+        targets=targets_of(registry),
+        seed=int(options.seed),
+        users=int(options.num_users or 0),
+        run_time_s=float(options.run_time) if options.run_time else None,
+        rate=float(options.rate) if options.rate else None,
+        capacity=int(options.capacity),
+        heavy=options.heavy,
+        template_tokens=int(options.template_tokens),
+        trace=options.trace or None,
+        faster=float(options.faster),
+    )
+
+
+def slo(text: str) -> None:
+    """Refuse an objective that is none, or none of single requests. Raises SettingError."""
+    if not text:
+        return
+    try:
+        found = objectives(text)
+    except ValueError as error:
+        raise SettingError(f"--slo: {error}") from error
+    if any(objective.q is not None for objective in found):
+        raise SettingError(f"--slo: {text!r} has a percentile; goodput counts single requests.")
+
+
+def sources(options: argparse.Namespace) -> Path:
+    """The folder with the sources: as told, else ``config`` here or beside the package."""
+    if options.sources:
+        return Path(options.sources)
+    here = Path("config")
+    return here if here.is_dir() else Path(harness.__file__).parents[1] / "config"
+
+
+def journals(options: argparse.Namespace, run: str) -> Path:
+    """The folder of the journal of ``run``."""
+    return Path(options.journal) if options.journal else _JOURNALS / run
+
+
+def reachable(host: str, *, live: bool) -> None:
+    """Refuse a target that is not ours, or where nobody listens.
+
+    Raises:
+        SettingError: it is no URL, it is not on this machine and ``live`` is not given, or
+            nothing accepts a connection there.
+    """
+    try:
+        parts = urlsplit(host)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except (ValueError, KeyError):
+        raise SettingError(f"--host {host!r} is no URL: give e.g. http://127.0.0.1:4000.") from None
+    name = parts.hostname or ""
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingError(f"--host {host}: no such host ({error}).") from error
+    ours = all(ipaddress.ip_address(str(one[4][0]).split("%")[0]).is_loopback for one in found)
+    if not ours and not live:
+        raise SettingError(
+            f"--host {host} is not on this machine: a load may cost money there and take the "
+            "service from others. If it is yours to load, say so with --live."
+        )
+    failure = _refused(one[4][:2] for one in found)
+    if failure is not None:
+        raise SettingError(
+            f"--host {host}: nobody accepts a connection ({failure}). Start the gateway, or "
+            "leave --host out: then the run brings its own."
+        )
+
+
+def _refused(addresses: Iterable[Any]) -> OSError | None:
+    failure: OSError | None = OSError("it has no address")
+    for address in addresses:
+        try:
+            socket.create_connection(address, timeout=CONNECT_S).close()
+        except OSError as error:
+            failure = error
+        else:
+            return None
+    return failure
+
+
+def _number(*, above: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not above < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is no number above {above:g}")
+        return value
+
+    return read
+
+
+def _key_variable() -> str | None:
+    """The environment variable that the sources name for the gateway's key."""
+    try:
+        return load(sources(argparse.Namespace(sources=""))).gateway.master_key.env
+    except RegistryError:
+        return None  # `check` says why
