@@ -9,9 +9,16 @@ from typing import Any
 import click
 
 from harness.cli.options import EXIT_USAGE, json_option, show_json, stop
-from harness.load.capacity import CACHE_BYTES, DEFAULT_UTILISATION, Ask, Fit, fit, variants
-from harness.load.capacity_hardware import card, cards, model, models
-from harness.load.capacity_model import GIB, CapacityError
+from harness.load.capacity.arithmetic import (
+    CACHE_BYTES,
+    DEFAULT_UTILISATION,
+    Ask,
+    Fit,
+    fit,
+    variants,
+)
+from harness.load.capacity.catalogue import card, cards, model, models
+from harness.load.capacity.geometry import GIB, CapacityError
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(GiB|MiB|GB|MB)?", re.IGNORECASE)
 _UNITS = {"gib": GIB, "mib": 1024**2, "gb": 10**9, "mb": 10**6}

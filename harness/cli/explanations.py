@@ -16,8 +16,9 @@ from harness.engines.models import model
 from harness.engines.scheduler import config as scheduler
 from harness.gateway import backup, files, litellm_import, ports
 from harness.gateway.litellm_lint import LITELLM_RULES
-from harness.load import capacity_model, latency, playing, sampling, share, trust
+from harness.load import latency, playing, sampling, share, trust
 from harness.load.calibrate import measuring
+from harness.load.capacity import geometry
 from harness.registry import RULES
 from harness.session import sources
 
@@ -41,7 +42,7 @@ _TABLES = (
     share.EXPLAINED,
     measuring.EXPLAINED,
     trust.EXPLAINED,
-    capacity_model.EXPLAINED,
+    geometry.EXPLAINED,
     claim.EXPLAINED,
     scheduler.EXPLAINED,
     installs.EXPLAINED,

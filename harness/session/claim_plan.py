@@ -23,9 +23,9 @@ from harness.engines.scheduler.presets import preset
 from harness.engines.scheduler.sequence import Sequence
 from harness.evidence import EVIDENCE_FILE, EvidenceError, Verdict, read, read_run
 from harness.gateway.litellm_lint.metrics import exporters
-from harness.load.capacity import Ask, Fit, fit
-from harness.load.capacity_hardware import card, model
-from harness.load.capacity_model import GIB, CapacityError
+from harness.load.capacity.arithmetic import Ask, Fit, fit
+from harness.load.capacity.catalogue import card, model
+from harness.load.capacity.geometry import GIB, CapacityError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,9 +19,9 @@ from harness.engines.real.vllm import Vllm, capacity
 from harness.engines.scheduler.presets import preset
 from harness.engines.scheduler.steptime import Roofline
 from harness.engines.spec import BatchingSpec, EmulatorSpec, ServedModel
-from harness.load.capacity_climb import climb
-from harness.load.capacity_fill import Place, fill
-from harness.load.capacity_race import RaceError, race
+from harness.load.capacity.climbing import climb
+from harness.load.capacity.filling import Place, fill
+from harness.load.capacity.racing import RaceError, race
 from harness.load.journal import JournalError
 from harness.load.prompts import ANY, PromptError, tiny_ids
 from harness.load.sampling import SamplingError
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from harness.claims import Reading
-    from harness.load.capacity_climb import Climb
-    from harness.load.capacity_fill import Filling
-    from harness.load.capacity_race import Race
+    from harness.load.capacity.climbing import Climb
+    from harness.load.capacity.filling import Filling
+    from harness.load.capacity.racing import Race
 
     Kind = Literal["emulated", "real"]
 

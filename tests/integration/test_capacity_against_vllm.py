@@ -8,9 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.load.capacity import Ask, Fit, fit
-from harness.load.capacity_hardware import config_of, model, models
-from harness.load.capacity_model import GIB
+from harness.load.capacity.arithmetic import Ask, Fit, fit
+from harness.load.capacity.catalogue import config_of, model, models
+from harness.load.capacity.geometry import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ LOCKS = (
 )
 SESSIONS = {
     *("gate", "tests", "unit", "contract", "integration"),
-    *("engines", "load", "bench", "lint", "types", "lock"),
+    *("engines", "load", "bench", "peers", "lint", "types", "lock"),
 }
 MACHINE_PATH = re.compile(r"(?<![\w.~])/(?:home/(?!somebody\b)|root/|work/|Users/)\w")
 PINNED = re.compile(r"^([\w.-]+)==([^\s;\\]+)", re.MULTILINE)

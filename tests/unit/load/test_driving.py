@@ -30,7 +30,6 @@ class Counting(ThreadingHTTPServer):
         self.hold = threading.Event()
         self.hold.set()
 
-
     def handle_error(self, request: object, client_address: object) -> None:
         """Those who gave up are expected."""
 

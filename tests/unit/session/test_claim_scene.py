@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.claims import Fact, Reading
-from harness.load.capacity_fill import Filling
+from harness.load.capacity.filling import Filling
 from harness.session.claim_scene import Scene, emulated, filled_fact
 
 if TYPE_CHECKING:

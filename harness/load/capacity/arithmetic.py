@@ -12,10 +12,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.load.capacity_model import GIB, CapacityError
+from harness.load.capacity.geometry import GIB, CapacityError
 
 if TYPE_CHECKING:
-    from harness.load.capacity_model import Layer, Model
+    from harness.load.capacity.geometry import Layer, Model
 
 DEFAULT_UTILISATION = 0.92
 """vLLM 0.32, ``CacheConfig.gpu_memory_utilization``."""

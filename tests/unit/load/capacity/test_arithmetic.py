@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from harness.engines.scheduler.presets import PRESETS
-from harness.load.capacity import Ask, Fit, fit, variants
-from harness.load.capacity_hardware import card, cards, config_of, model, models, published
-from harness.load.capacity_model import GIB, CapacityError, Layer, Model, read_config
+from harness.load.capacity.arithmetic import Ask, Fit, fit, variants
+from harness.load.capacity.catalogue import card, cards, config_of, model, models, published
+from harness.load.capacity.geometry import GIB, CapacityError, Layer, Model, read_config
 
 CLAIMED = Ask(
     memory_bytes=card("rtx5000-16g").hardware.memory_bytes,

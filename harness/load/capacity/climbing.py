@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import harness
-from harness.load.capacity_fill import watch_of
+from harness.load.capacity.filling import watch_of
 from harness.load.driving import Call, closed
 from harness.load.journal import Facts, Writer, row_of
 from harness.load.overview import overview
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from harness.load.capacity_fill import Place
+    from harness.load.capacity.filling import Place
     from harness.load.driving import Drive
     from harness.load.overview import Overview
     from harness.wire.engine import LoadEngine

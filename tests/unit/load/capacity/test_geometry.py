@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.engines.models.model import TinyModel, ensure
-from harness.load.capacity_hardware import config_of, model
-from harness.load.capacity_model import CapacityError, read_config, read_folder
+from harness.load.capacity.catalogue import config_of, model
+from harness.load.capacity.geometry import CapacityError, read_config, read_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

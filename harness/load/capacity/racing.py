@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from harness.load.capacity_fill import Place
+    from harness.load.capacity.filling import Place
     from harness.load.driving import Drive
     from harness.wire.engine import LoadEngine
 

@@ -12,12 +12,12 @@ import yaml
 
 from harness.engines.scheduler.presets import preset
 from harness.engines.scheduler.steptime import Hardware, Roofline
-from harness.load.capacity_model import GIB, CapacityError, read_config, read_folder
+from harness.load.capacity.geometry import GIB, CapacityError, read_config, read_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.load.capacity_model import Model
+    from harness.load.capacity.geometry import Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +129,6 @@ def _model(name: str, entry: Mapping[str, Any]) -> Model:
 
 @cache
 def _data(name: str) -> Mapping[str, Mapping[str, Any]]:
-    text = resources.files("harness.load.data").joinpath(f"{name}.yaml").read_text("utf-8")
+    text = resources.files("harness.load.capacity.data").joinpath(f"{name}.yaml").read_text("utf-8")
     entries: dict[str, dict[str, Any]] = yaml.safe_load(text)[name]
     return entries

@@ -13,9 +13,9 @@ from harness.engines.emulated import EmulatedEngine
 from harness.engines.scheduler import SchedulerConfig
 from harness.engines.scheduler.steptime import Fitted
 from harness.engines.spec import BatchingSpec, EmulatorSpec, ServedModel
-from harness.load.capacity_climb import climb
-from harness.load.capacity_fill import Filling, Place, fill
-from harness.load.capacity_race import RaceError, race
+from harness.load.capacity.climbing import climb
+from harness.load.capacity.filling import Filling, Place, fill
+from harness.load.capacity.racing import RaceError, race
 from harness.load.prompts import ANY
 from harness.wire.engine import LoadEngine
 

@@ -1,0 +1,1 @@
+"""Hardware and models that `harness capacity` knows by name."""
