@@ -82,6 +82,7 @@ class Overview:
     failures: tuple[Failure, ...]
     """The most frequent first."""
     engines: tuple[Watched, ...]
+    """The busiest first."""
     evidence: tuple[Evidence, ...]
     cut_evidence: bool
     """The last record of evidence was lost."""
@@ -109,7 +110,9 @@ def overview(folder: Path) -> Overview:
         flow=timeline(rows, each=_FLOW),
         staircase=steps,
         failures=failures,
-        engines=tuple(watched(rows, each, steps) for each in sampled(folder)),
+        engines=tuple(
+            sorted((watched(rows, each, steps) for each in sampled(folder)), key=_idleness)
+        ),
         evidence=found.records if found else (),
         cut_evidence=found.truncated if found else False,
     )
@@ -127,6 +130,10 @@ def watched(rows: Iterable[Row], sampled: Sampled, steps: Staircase) -> Watched:
         steps=tuple(seen(sampled, step.begun_unix_ns, step.ended_unix_ns) for step in steps.steps),
         whole=seen(sampled, begun, ended),
     )
+
+
+def _idleness(one: Watched) -> float:
+    return -(one.whole.most_running or 0.0)
 
 
 def _counted(rows: Iterable[Row]) -> tuple[int, int, int, int, tuple[Failure, ...]]:

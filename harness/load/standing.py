@@ -1,8 +1,9 @@
 """A gateway of our own for a load to stand on, held by a child process.
 
-The child runs this module and talks in lines of JSON: where the gateway is, once it answers, and
-then what it is told on standard input: ``{"kill": provider}`` and ``{"revive": provider}``. It
-ends, and everything with it, when standard input ends, which it does with whoever started it.
+The child runs this module and talks in lines of JSON: where the gateway is and the metrics pages
+of its engines, once it answers, and then what it is told on standard input:
+``{"kill": provider}`` and ``{"revive": provider}``. It ends, and everything with it, when
+standard input ends, which it does with whoever started it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from harness.engines.emulated import EmulatedEngine
 from harness.engines.engine import EngineError
 from harness.engines.spec import BatchingSpec, SpecError
 from harness.gateway.base import GatewayError
+from harness.load.sampling import Watch
 from harness.process.child import ProcessError
 from harness.process.ports import PortTaken
 from harness.registry import RegistryError, load
@@ -75,10 +77,25 @@ async def hold(config: Path, *, seed: int, preset: str | None) -> None:
                     preset=preset,
                 )
             async with stack:
-                _tell({"endpoint": stack.gateway.endpoint, "key": stack.gateway.key})
+                _tell(
+                    {
+                        "endpoint": stack.gateway.endpoint,
+                        "key": stack.gateway.key,
+                        "engines": [asdict(watch) for watch in watches(stack)],
+                    }
+                )
                 loop = asyncio.get_running_loop()
                 while line := await loop.run_in_executor(None, sys.stdin.readline):
                     await _obey(stack, json.loads(line))
+
+
+def watches(stack: Stack) -> list[Watch]:
+    """The metrics pages of the engines of ``stack``, by provider id, with the keys they want."""
+    found = []
+    for name, engine in stack.engines.items():
+        key = stack.registry.provider(name).api_key
+        found.append(Watch.of(engine, key=stack.secrets[key.env] if key else None))
+    return found
 
 
 async def _obey(stack: Stack, order: dict[str, str]) -> None:

@@ -19,7 +19,9 @@ from urllib.parse import urlencode
 import pytest
 
 from harness.load.journal import Journal
+from harness.load.sampling import sampled
 from harness.process.ports import free_port
+from harness.registry import load
 
 ROOT = Path(__file__).parents[2]
 Left = Callable[[Path], dict[int, str]]
@@ -27,10 +29,17 @@ HEADLESS = ("--headless", "--users=2", "--only-summary", "--error-bar=off")
 
 
 class Answers(BaseHTTPRequestHandler):
-    """A short stream to every question, or, where the server is broken, half of one."""
+    """Metrics, and a short stream to every question: half of one where the server is broken."""
 
     protocol_version = "HTTP/1.1"
     broken = False
+
+    def do_GET(self) -> None:
+        page = b"vllm:num_requests_running 1\n"
+        self.send_response(200)
+        self.send_header("content-length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
@@ -118,6 +127,14 @@ def until(seen: Callable[[], object]) -> None:
     pytest.fail("it did not happen within a minute")
 
 
+def assert_sampled(folder: Path, said: str) -> None:
+    """The one engine gave samples, from the first to one more at the end of the run."""
+    (engine,) = sampled(folder)
+    assert engine.stretches()
+    assert not engine.cut
+    assert f"engine {engine.name}: " in said
+
+
 def rows_in(folder: Path) -> int:
     return sum(
         max(0, file.read_bytes().count(b"\n") - 1) for file in folder.glob("requests-*.jsonl")
@@ -143,6 +160,14 @@ def test_without_a_host_it_brings_its_own_gateway_and_takes_it_away(
     assert found.facts.engine == "emulated"
     assert rows
     assert all(row.met.whole for row in rows)
+    engines = sampled(folder)
+    assert {engine.name for engine in engines} == set(load(ROOT / "config").enabled_providers())
+    assert any(engine.stretches() for engine in engines)
+    for engine in engines:
+        assert not engine.cut
+        assert engine.absent or engine.stretches(), engine
+        assert f"engine {engine.name}: " in done.stdout
+    assert f"harness load report {folder}" in done.stdout
     assert left_behind(tmp_path) == {}
 
 
@@ -180,7 +205,12 @@ def test_a_worker_that_is_killed_makes_the_journal_partial(tmp_path: Path, host:
     reach = (f"--master-port={port}", "--master-host=127.0.0.1")
     master = (
         *(*HEADLESS, "--run-time=5s", f"--host={host}", f"--journal={folder}"),
-        *("--master", "--expect-workers=2", f"--master-bind-port={port}"),
+        *(
+            f"--engine-metrics={host}/metrics",
+            "--master",
+            "--expect-workers=2",
+            f"--master-bind-port={port}",
+        ),
         "--master-bind-host=127.0.0.1",
     )
     with (
@@ -197,11 +227,13 @@ def test_a_worker_that_is_killed_makes_the_journal_partial(tmp_path: Path, host:
     assert found.facts.partial is not None
     assert "was lost" in found.facts.partial
     assert list(found.rows)
+    assert_sampled(folder, said)
 
 
 def test_ctrl_c_keeps_what_there_is_and_marks_it_partial(tmp_path: Path, host: str) -> None:
     folder = tmp_path / "j"
-    with started(*HEADLESS, "--run-time=60s", f"--host={host}", f"--journal={folder}") as running:
+    told = (f"--host={host}", f"--engine-metrics={host}/metrics", f"--journal={folder}")
+    with started(*HEADLESS, "--run-time=60s", *told) as running:
         until(lambda: rows_in(folder) > 4)
         running.send_signal(signal.SIGINT)
         said, _ = running.communicate(timeout=60)
@@ -210,6 +242,7 @@ def test_ctrl_c_keeps_what_there_is_and_marks_it_partial(tmp_path: Path, host: s
     found = Journal.read(folder)
     assert found.facts.partial is not None
     assert list(found.rows)
+    assert_sampled(folder, said)
 
 
 def test_the_page_starts_a_profile_and_shows_its_phases(tmp_path: Path, host: str) -> None:

@@ -142,7 +142,10 @@ class Conductor:
         )
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         folder = told.journals(options, f"{orders.profile}-{stamp}-{setting.seed}")
-        run = Run(plan, orders, folder, workers=workers, slo=options.slo or plan.slo)
+        watches = [*(own.watches if own is not None else ()), *told.watches(options)]
+        run = Run(
+            plan, orders, folder, workers=workers, slo=options.slo or plan.slo, watches=watches
+        )
         run.begin()
         self.run = run
         self._give_orders(run)
@@ -165,6 +168,9 @@ class Conductor:
             self.hand = Hand(
                 self.environment, run.orders, run.plan, lambda lines: run.take(LOCAL, lines)
             )
+        run.engines.begin()
+        if run.ending:  # it was stopped meanwhile
+            return
         run.begun_unix_ns = time.time_ns() + round(_LEAD_S * _NS)
         if self.hand is not None:
             self.hand.start(run.begun_unix_ns)
@@ -226,6 +232,7 @@ class Conductor:
         try:
             self._finish(run)
         finally:
+            run.engines.end()
             self.run = None
 
     def _finish(self, run: Run) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.load import standing
 from harness.load.locusts.clerk import environment
 from harness.load.profiles import SettingError
+from harness.load.sampling import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,8 @@ class OwnGateway:
             ) from None
         self.endpoint: str = facts["endpoint"]
         self.key: str = facts["key"]
+        self.watches = tuple(Watch(**engine) for engine in facts["engines"])
+        """The metrics pages of its engines."""
 
     def tell(self, order: str, provider: str) -> bool:
         """Have an engine killed or revived; False if the child could not do it."""

@@ -7,11 +7,12 @@ import ipaddress
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import harness
 from harness.load.goodput import objectives
 from harness.load.profiles import Setting, SettingError, targets_of
+from harness.load.sampling import Watch, path_of
 from harness.registry import RegistryError, load
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ def add(parser: Any, profiles: Mapping[str, Profile]) -> None:
         include_in_web_ui=False,
         help="Key of the gateway at --host",
     )
+    told(
+        "--engine-metrics",
+        action="append",
+        metavar="URL",
+        include_in_web_ui=False,
+        help="Metrics page of an engine behind --host, sampled along the load; may be repeated",
+    )
     parse = parser.parse_args
 
     def parse_and_check(*arguments: Any, **named: Any) -> argparse.Namespace:
@@ -84,6 +92,7 @@ def check(options: argparse.Namespace, profiles: Mapping[str, Profile]) -> None:
         return
     if options.host:
         reachable(options.host, live=options.live)
+    watches(options)
     profiles[options.load_profile].plan(setting(options))
     options.num_users = options.num_users or 0
     options.spawn_rate = options.spawn_rate or 0.0
@@ -112,6 +121,39 @@ def setting(options: argparse.Namespace) -> Setting:
         trace=options.trace or None,
         faster=float(options.faster),
     )
+
+
+def watches(options: argparse.Namespace) -> tuple[Watch, ...]:
+    """The metrics pages that were told; a URL without a path means ``/metrics`` there.
+
+    Raises:
+        SettingError: one is no URL, or was told twice.
+    """
+    found: dict[Path, Watch] = {}
+    for url in options.engine_metrics or ():
+        watch = _watch(url)
+        place = path_of(Path(), watch.name)
+        if place in found:
+            raise SettingError(f"--engine-metrics names {watch.name} twice: give each page once.")
+        found[place] = watch
+    return tuple(found.values())
+
+
+def _watch(url: str) -> Watch:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:  # not shown: it may hold a key
+        raise SettingError(
+            "--engine-metrics was given what is no URL: give e.g. http://127.0.0.1:8000/metrics."
+        )
+    place = parts.netloc.rpartition("@")[2]
+    path = parts.path.rstrip("/") or "/metrics"
+    name = place if path == "/metrics" else place + path
+    whole = parts.path if parts.path.strip("/") else path
+    return Watch(name=name, url=urlunsplit((parts.scheme, parts.netloc, whole, parts.query, "")))
 
 
 def slo(text: str) -> None:

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 from harness.load import journal
 from harness.load.goodput import objectives
 from harness.load.journal import Facts, Journal, JournalError, Writer
+from harness.load.locusts.engines import Engines
 from harness.load.summary import Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from harness.load.locusts.orders import Orders
     from harness.load.profiles import Plan
+    from harness.load.sampling import Watch
 
 STOPPED = "stopped before its end, by Ctrl-C or on the page"
 _NS = 1_000_000_000
@@ -32,9 +34,17 @@ class Run:
     """One run: its plan, its journal, and what its workers have said."""
 
     def __init__(
-        self, plan: Plan, orders: Orders, folder: Path, *, workers: tuple[str, ...], slo: str
+        self,
+        plan: Plan,
+        orders: Orders,
+        folder: Path,
+        *,
+        workers: tuple[str, ...],
+        slo: str,
+        watches: Iterable[Watch] = (),
     ) -> None:
         self.plan, self.orders, self.folder, self.slo = plan, orders, folder, slo
+        self.engines = Engines(folder, watches)
         self.facts = Facts(
             profile=orders.profile,
             seed=orders.setting.seed,
@@ -107,7 +117,13 @@ class Run:
         return found
 
     def close(self, notes: Mapping[str, Any], engine: str) -> str | None:
-        """Finish its journal; returns why it is partial, if it is."""
+        """Finish its journal and the samples in it; returns why it is partial, if it is."""
+        try:
+            return self._close(notes, engine)
+        finally:
+            self.engines.end()
+
+    def _close(self, notes: Mapping[str, Any], engine: str) -> str | None:
         reasons = [] if self.complete or self.trouble else [STOPPED]
         reasons += [self.trouble] if self.trouble else []
         reasons += [f"worker {worker} was lost" for worker in self.lost]

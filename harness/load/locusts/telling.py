@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from harness.evidence import Verdict
@@ -27,7 +28,7 @@ def trusted(run: Run) -> Trusted | None:
 
 
 def lines(run: Run, summary: Summary, partial: str | None, client: Trusted | None) -> list[str]:
-    """The table: figures, failures, the client's own, and where the journal lies."""
+    """The table: figures, failures, the client's own, the engines' samples, and the journal."""
     counted = f"{summary.n} requests, {summary.failed} failed"
     found = [f"{run.orders.profile}: {counted}, seed {run.orders.setting.seed}", ""]
     found += summary.lines(slo=run.slo, seed=run.orders.setting.seed)
@@ -39,7 +40,8 @@ def lines(run: Run, summary: Summary, partial: str | None, client: Trusted | Non
         found += [f"INCONCLUSIVE: {why}" for why in client.why]
     if partial:
         found.append(f"PARTIAL: {partial}")
-    return [*found, f"journal: {run.folder}"]
+    found += ["", *run.engines.lines(), f"journal: {run.folder}"]
+    return [*found, f"draw it: harness load report {shlex.quote(str(run.folder))}"]
 
 
 def code(run: Run, summary: Summary, partial: str | None, client: Trusted | None) -> int:

@@ -94,6 +94,9 @@ def test_one_profile_needs_no_name(folder: Path) -> None:
         (["--host=nonsense"], "is no URL"),
         (["--host=ftp://127.0.0.1"], "is no URL"),
         (["--host=http://192.0.2.1:80"], "--live"),
+        (["--engine-metrics=127.0.0.1:8000/metrics"], "what is no URL"),
+        (["--engine-metrics=http://a:x/metrics"], "what is no URL"),
+        (["--engine-metrics=http://a:1", "--engine-metrics=http://a:1/metrics"], "twice"),
     ],
 )
 def test_what_makes_no_sense_ends_with_code_2(
@@ -122,6 +125,14 @@ def test_a_worker_is_told_later(folder: Path) -> None:
 def test_the_journal_lies_where_told(folder: Path) -> None:
     assert options.journals(read(folder), "x") == Path("reports/load/x")
     assert options.journals(read(folder, "--journal=j"), "x") == Path("j")
+
+
+def test_pages_to_sample_are_named_after_where_they_are(folder: Path) -> None:
+    given = ["http://a:1", "https://u:p@b:2/metrics/?k=v", "http://a:1/other"]
+    told = options.watches(read(folder, *(f"--engine-metrics={url}" for url in given)))
+    assert [watch.name for watch in told] == ["a:1", "b:2", "a:1/other"]
+    assert [watch.url for watch in told] == ["http://a:1/metrics", *given[1:]]
+    assert options.watches(read(folder)) == ()
 
 
 ORDERS = Orders(

@@ -46,23 +46,23 @@ def recorded(folder: Path, rows: list[Row], partial: str | None = None) -> Path:
     return folder
 
 
-def watched(folder: Path, *, facts: dict[str, str]) -> None:
+def watched(folder: Path, *, facts: dict[str, str], name: str = "vllm", running: int = 1) -> None:
     lines: list[dict[str, object]] = [
-        {"samples": KIND, "schema": SCHEMA, "name": "vllm", "url": "u", "every_s": 1.0},
+        {"samples": KIND, "schema": SCHEMA, "name": name, "url": "u", "every_s": 1.0},
         {"dialect": "vllm", "facts": facts},
     ]
     lines += [
         {
             "asked": second * S,
             "at": second * S + 1000,
-            "running": 1,
+            "running": running,
             "waiting": int(second in (12, 13)),
             "preemptions": max(0, second) // 15,
         }
         for second in range(-1, 22)
     ]
     lines.append({"ended": 22 * S})
-    path_of(folder, "vllm").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path_of(folder, name).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def test_what_a_load_left_behind_is_summed_up(tmp_path: Path) -> None:
@@ -95,6 +95,13 @@ def test_an_engine_that_does_not_tell_its_capacity_has_none(tmp_path: Path) -> N
     watched(folder, facts={"kv_cache_max_concurrency": "None"})
 
     assert overview(folder).engines[0].capacity is None
+
+
+def test_the_busiest_engine_comes_first(tmp_path: Path) -> None:
+    recorded(tmp_path, [row(number) for number in range(4)])
+    for name, running in (("a", 0), ("b", 3), ("c", 1)):
+        watched(tmp_path, facts={}, name=name, running=running)
+    assert [one.sampled.name for one in overview(tmp_path).engines] == ["b", "c", "a"]
 
 
 def test_evidence_beside_the_rows_is_taken_in(tmp_path: Path) -> None:
