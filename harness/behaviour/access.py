@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.engines.metrics import read_metrics, total
 from harness.evidence import Evidence, Verdict
 from harness.wire import Request
 from harness.wire.http1 import parse
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.answer import Answer
+    from harness.engines.metrics import Series
     from harness.wire import Exchange
 
 
@@ -144,26 +146,27 @@ def judge_listeners(subject: str, addresses: Sequence[str] | None) -> Evidence:
 
 
 def counter(exchange: Exchange, name: str) -> float | None:
-    """Sum over all series of one counter in a Prometheus text page; None if it is absent.
+    """Sum over all series of one counter; None if it is absent, or what was sent is no page."""
+    page = _page(exchange)
+    return None if isinstance(page, str) else total(page, name)
 
-    Text format 0.0.4: ``name{labels} value [timestamp]``, one sample a line.
-    """
-    total: float | None = None
-    for line in parse(exchange).body.decode("utf-8", errors="replace").splitlines():
-        sample, _, rest = line.partition(" ")
-        if line.startswith("#") or sample.split("{", 1)[0] != name:
-            continue
-        # Label values may hold spaces: the value follows the closing brace.
-        value = line.rpartition("}")[2] if "{" in line else rest
-        total = (total or 0.0) + float(value.split()[0])
-    return total
+
+def _page(exchange: Exchange) -> tuple[Series, ...] | str:
+    """The samples of a metrics page, or why it is none."""
+    try:
+        return read_metrics(parse(exchange).body.decode("utf-8", errors="replace"))
+    except ValueError as error:
+        return str(error)
 
 
 def judge_counter(name: str, before: Exchange, after: Exchange, sent: int) -> Evidence:
     """Whether a counter moved by at least the ``sent`` requests between two readings."""
     first, last = counter(before, name), counter(after, name)
     moved = (last or 0.0) - (first or 0.0)
-    if last is None:
+    unread = [why for why in map(_page, (before, after)) if isinstance(why, str)]
+    if unread:
+        verdict, reason = Verdict.FAIL, f"no metrics page was sent: {unread[0]}"
+    elif last is None:
         verdict, reason = Verdict.FAIL, "the metrics page has no such counter"
     elif moved < sent:
         verdict, reason = Verdict.FAIL, f"moved by {moved:g} over {sent} requests"

@@ -36,7 +36,12 @@ _TEXTS = {"throughput": "tokens/s", "ttft_s": "TTFT ms", "e2e_s": "E2E ms"}
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the prices and all comparisons there, as JSON.",
 )
-@click.option("--key", "key_variable", help="Environment variable that holds the API key.")
+@click.option(
+    "--key-env",
+    "key_variable",
+    metavar="VAR",
+    help="Environment variable that holds the API key.",
+)
 @click.option("--max-num-seqs", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--max-num-batched-tokens", type=click.IntRange(1), default=2048, show_default=True)
 @click.option(

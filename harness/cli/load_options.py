@@ -35,7 +35,9 @@ prompt_option = click.option(
 answer_option = click.option(
     "--answer-tokens", type=click.IntRange(1, 1_000_000), default=32, show_default=True
 )
-key_option = click.option("--key", "key_variable", help="Environment variable with the API key.")
+key_option = click.option(
+    "--key-env", "key_variable", metavar="VAR", help="Environment variable with the API key."
+)
 live_option = click.option(
     "--live", is_flag=True, help="Load a server that is not this machine. It costs its owner."
 )

@@ -36,7 +36,7 @@ from harness.load.goodput import objectives
 from harness.load.overview import overview
 from harness.load.playing import Target, require_ours
 from harness.load.profiles import targets_of
-from harness.load.sampling import Sampler, SamplingError, Watch
+from harness.load.sampling import SamplingError, Watch
 from harness.load.share import by_ledger, judge, limits_of, shares
 from harness.load.turns import take_turns
 from harness.report import ReportError
@@ -75,7 +75,7 @@ class _Pair:
 @click.option("--gateway", "gateway_url", help="API root of the gateway. Default: an own stack.")
 @click.option("--direct", "direct_url", help="API root of the engine behind it.")
 @click.option("--direct-model", help="Its name there, if it is another.")
-@click.option("--direct-key", "direct_key_variable", help="Variable with the engine's own key.")
+@click.option("--direct-key-env", "direct_key_variable", help="Variable with the engine's own key.")
 @click.option(
     "--limit",
     "limits",
@@ -240,20 +240,20 @@ async def _measure(
             )
 
     def turns() -> tuple[Run, ...]:
-        with Sampler(folder, pair.watches):
-            return take_turns(
-                pair.direct,
-                pair.through,
-                folder=folder,
-                level=float(users),
-                whole=True,
-                blocks=blocks,
-                run_s=run_s,
-                engine=pair.engine,
-                seed=seed,
-                stop=halt,
-                note=note,
-            )
+        return take_turns(
+            pair.direct,
+            pair.through,
+            folder=folder,
+            level=float(users),
+            whole=True,
+            blocks=blocks,
+            run_s=run_s,
+            engine=pair.engine,
+            seed=seed,
+            stop=halt,
+            note=note,
+            watches=pair.watches,
+        )
 
     if (folder / "run.json").exists():
         stop(f"load.share: {folder} holds a load: give another --name, or remove it")

@@ -41,7 +41,7 @@ def read_metrics(page: str) -> tuple[Series, ...]:
     """
     return tuple(
         _series(number, line)
-        for number, line in enumerate(page.splitlines(), 1)
+        for number, line in enumerate(page.split("\n"), 1)
         if line.strip() and not line.startswith("#")
     )
 

@@ -42,6 +42,7 @@ __all__ = [
     "failure_of",
     "finish",
     "load",
+    "require_vacant",
     "row_of",
 ]
 
@@ -89,12 +90,17 @@ def begin(folder: Path, facts: Facts) -> None:
     Raises:
         JournalError: there is a journal already, or it cannot be written.
     """
+    require_vacant(folder)
+    _put_facts(folder, facts)
+
+
+def require_vacant(folder: Path) -> None:
+    """Raise `JournalError` if there is a journal in ``folder`` already."""
     if (folder / FACTS_FILE).exists():
         raise JournalError(
             f"{folder} holds a journal: one is written once and never overwritten. "
             "Give another name, or remove the folder."
         )
-    _put_facts(folder, facts)
 
 
 def finish(folder: Path, facts: Facts, *, partial: str | None) -> Facts:

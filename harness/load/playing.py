@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 WARM_UP = 0.25
 """Of the time that is measured: first the queues must come to what they are at this level."""
 _TRIES = 3
+_BATCH = 1_000_000
+"""Numbers that a batch of requests has to itself."""
 
 EXPLAINED = {
     "load.target-down": """The target of a load does not answer
@@ -164,15 +166,19 @@ class Session(AbstractContextManager["Session"]):
         whole: bool,
         target: Target | None = None,
         labels: dict[str, str] | None = None,
+        batch: int | None = None,
     ) -> Stretch:
         """Put ``level`` (``whole``: users, else requests a second) on, and measure ``seconds``.
 
+        ``seed`` says when requests come, ``batch`` which they are: no two batches of a target
+        have a prompt in common. Default: one batch a seed.
         The requests of the warm-up before are in the journal too, but not in what is returned.
         """
         target = target or self.targets[0]
         warm_s = max(0.5, WARM_UP * seconds)
         with self._trust.during():
-            drive = self._drive(target, level, warm_s + seconds, warm_s, seed, whole=whole)
+            first = (seed if batch is None else batch) * _BATCH
+            drive = self._drive(target, level, warm_s + seconds, warm_s, seed, first, whole=whole)
         trusted = self._trust.judge(receive_lag=receive_lags(drive.recorded))
         excuse = "; ".join(trusted.why) if trusted.verdict is not Verdict.PASS else ""
         if not drive.complete:
@@ -195,9 +201,16 @@ class Session(AbstractContextManager["Session"]):
         return Stretch(mets=tuple(kept), seconds=seconds, took_s=drive.seconds, excuse=excuse)
 
     def _drive(
-        self, target: Target, level: float, total_s: float, warm_s: float, seed: int, *, whole: bool
+        self,
+        target: Target,
+        level: float,
+        total_s: float,
+        warm_s: float,
+        seed: int,
+        first: int,
+        *,
+        whole: bool,
     ) -> Drive:
-        first = seed * 1_000_000
         if whole:
             return closed(
                 self._engine,

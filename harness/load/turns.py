@@ -6,17 +6,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from harness.load.compare import Run
-from harness.load.journal import Facts, Journal, JournalError, begin, finish
+from harness.load.journal import Facts, Journal, JournalError, finish, require_vacant
 from harness.load.playing import Session, Target
-from harness.statistics import order
+from harness.load.sampling import Sampler
+from harness.statistics import BLOCK, order
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from harness.load.compare import Arm
     from harness.load.rows import Row
+    from harness.load.sampling import Watch
 
 _NS = 1e9
 
@@ -34,16 +36,21 @@ def take_turns(
     seed: int = 1,
     stop: threading.Event | None = None,
     note: Callable[[int, Run], None] = lambda _, __: None,
+    watches: Sequence[Watch] = (),
 ) -> tuple[Run, ...]:
     """Load ``a`` and ``b`` in the `harness.statistics.order` of so many blocks.
 
-    Within a block both get the same requests. All runs are in the journal in ``folder``, with
-    their side and number as labels, so that `recorded` reads them back.
+    Within a block both get equally long requests at the same moments, but no prompt comes twice:
+    a cache of prefixes or answers would favour the later runs. All runs are in the journal in
+    ``folder``, with their side and number as labels, so that `recorded` reads them back, and the
+    samples of ``watches`` beside them. Nothing is written before both targets have answered.
 
     Raises:
         LoadError: a target does not answer.
         JournalError: the folder holds a journal, or cannot be written.
+        SamplingError: the ``watches`` cannot be sampled.
     """
+    require_vacant(folder)
     facts = Facts(
         profile="compare",
         seed=seed,
@@ -52,17 +59,25 @@ def take_turns(
         begun_unix_ns=time.time_ns(),
         notes={"run_s": run_s, "level": level, "users": whole},
     )
-    begin(folder, facts)
     runs: list[Run] = []
     excuses: dict[str, str] = {}
     streams = max(4, round(level))
-    with Session(a, b, folder=folder, facts=None, streams=streams, stop=stop) as session:
+    with (
+        Session(a, b, folder=folder, facts=facts, streams=streams, stop=stop) as session,
+        Sampler(folder, watches),
+    ):
         for number, arm in enumerate(order(blocks)):
             target = a if arm == "A" else b
             labels = {"arm": arm, "run": str(number)}
-            block = number // 4
+            block = seed * 1000 + number // BLOCK
             stretch = session.play(
-                level, run_s, seed * 1000 + block, whole=whole, target=target, labels=labels
+                level,
+                run_s,
+                block,
+                whole=whole,
+                target=target,
+                labels=labels,
+                batch=block * BLOCK + number % BLOCK,
             )
             if session.stop.is_set():
                 break

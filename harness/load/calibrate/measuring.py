@@ -48,7 +48,7 @@ Remedy: give the address of a vLLM server itself, not of a gateway in front of i
 
 Nothing listens there, or it refused: a key that is missing or wrong refuses too.
 
-Remedy: look at the address; give the variable that holds the key with `--key`.""",
+Remedy: look at the address; give the variable that holds the key with `--key-env`.""",
     "calibrate.broken": """An answer was not whole
 
 A stream without its end, its finish reason or its usage cannot be timed, and a fit over the others
@@ -57,7 +57,7 @@ would leave out the slowest.
 Remedy: look at the engine's log; a request limit or a timeout below the load's shows like this.""",
     "calibrate.no-key": """The variable with the key is empty
 
-`--key NAME` names an environment variable, so that the key is in no command line.
+`--key-env VAR` names an environment variable, so that the key is in no command line.
 
 Remedy: set the variable.""",
     "calibrate.no-provider": """There is no such provider

@@ -89,6 +89,15 @@ def test_a_counter_must_move_by_what_was_sent(recorded: Recorded) -> None:
     assert access.judge_counter("other", before, after, sent=1).verdict is Verdict.FAIL
 
 
+def test_a_page_that_is_none_counts_nothing_and_fails_on_either_side(recorded: Recorded) -> None:
+    page, cut = recorded(200, b"n_total 9\n"), recorded(200, b'n_total{a="b')
+    assert access.counter(cut, "n_total") is None
+    for before, after in ((cut, page), (page, cut)):
+        judged = access.judge_counter("n_total", before, after, sent=1)
+        assert judged.verdict is Verdict.FAIL
+        assert "line 1 is no sample" in judged.reason
+
+
 def test_a_secret_in_a_file_is_found_and_not_repeated() -> None:
     found = access.leaks({"a.log": b"key=sk-canary", "b.log": b""}, {"MASTER": "sk-canary"})
     assert found.verdict is Verdict.FAIL

@@ -105,7 +105,7 @@ def test_a_wrong_call_is_2_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
     for words, said in (
-        (("http://127.0.0.1:1", "--key", "NO_SUCH_KEY"), "calibrate.no-key"),
+        (("http://127.0.0.1:1", "--key-env", "NO_SUCH_KEY"), "calibrate.no-key"),
         (("nobody", "--config", "config"), "calibrate.no-provider"),
         ((nobody,), "calibrate.no-answer"),
         (("ftp://nowhere",), "calibrate.url"),

@@ -45,7 +45,7 @@ SLO = ("--slo", "p95 ttft < 500ms")
         ((*SLO, "--confidence", "200%"), "not between 0 and 100 %"),
         ((*SLO, "--target", "http://192.0.2.1:1/v1", "--model", "m"), "load.target-not-live"),
         ((*SLO, "--target", "localhost", "--model", "m"), "is no URL"),
-        ((*SLO, "--target", nobody(), "--model", "m", "--key", "NO_SUCH"), "load.no-key"),
+        ((*SLO, "--target", nobody(), "--model", "m", "--key-env", "NO_SUCH"), "load.no-key"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(
@@ -62,6 +62,13 @@ def test_a_target_that_is_not_up_is_an_error_and_never_a_figure(tmp_path: Path) 
     assert "load.target-down" in result.stderr
     assert "refused" in result.stderr
     assert not list(tmp_path.rglob("visits.jsonl"))
+
+
+def test_a_comparison_with_a_target_that_is_down_can_be_tried_again(tmp_path: Path) -> None:
+    words = ("compare", nobody(), nobody(), "--model", "m", "--out", str(tmp_path))
+    for _ in range(2):
+        assert "load.target-down" in load(*words).stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_its_errors_are_explained() -> None:

@@ -26,7 +26,8 @@ HERE = ["--gateway", "http://127.0.0.1:9/v1", "--direct", "http://127.0.0.1:9/v1
         (["--blocks", "2"], "3<=x"),
         ([*HERE[:2], "--direct", "https://api.example.com/v1", *HERE[4:]], "Say --live to load it"),
         (["--gateway", "http://10.0.0.1/v1", *HERE[2:]], "load.target-not-live"),
-        ([*HERE, "--key", "NO_SUCH_VARIABLE_HERE"], "NO_SUCH_VARIABLE_HERE is not set"),
+        ([*HERE, "--key-env", "NO_SUCH_VARIABLE_HERE"], "NO_SUCH_VARIABLE_HERE is not set"),
+        ([*HERE, "--direct-key-env", "NO_SUCH_KEY_OF_IT"], "NO_SUCH_KEY_OF_IT is not set"),
         (HERE, "load.target-down"),
     ],
 )
@@ -47,6 +48,15 @@ def test_a_load_that_is_there_is_not_written_over(tmp_path: Path) -> None:
 
     assert result.exit_code == 2
     assert "holds a load: give another --name" in result.output
+
+
+def test_a_target_that_is_down_leaves_nothing_in_the_way_of_a_second_try(tmp_path: Path) -> None:
+    words = ["load", "share", "--out", str(tmp_path), *HERE]
+
+    tries = [CliRunner().invoke(main, words) for _ in range(2)]
+
+    assert ["load.target-down" in each.output for each in tries] == [True, True]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_id_is_explained() -> None:

@@ -56,6 +56,12 @@ def test_what_is_no_sample_is_refused_with_its_line(line: str) -> None:
         read_metrics(f"a 1\n{line}\n")
 
 
+def test_only_a_line_feed_ends_a_line() -> None:
+    label = "a\x0bb\x85c\u2028d"
+    page = f'# HELP a {label}\r\na{{x="{label}"}} 1\r\n'
+    assert read_metrics(page) == (Series("a", {"x": label}, 1.0),)
+
+
 def test_a_name_is_summed_over_its_series_and_an_unknown_one_is_unknown() -> None:
     series = read_metrics(PAGE)
 
