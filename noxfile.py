@@ -80,12 +80,9 @@ def load(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Time the hot paths: -- --save keeps the figures, -- --compare[=min:10%] fails if slower.
-
-    The figures lie in ``.benchmarks``, by machine. Of many rounds the fastest is compared, which
-    a busy neighbour disturbs least; ``-k NAME`` takes some of them, e.g. before and after a change:
-    ``nox -s bench -- -k config --save``, then ``nox -s bench -- -k config --compare=min:5%``.
-    """
+    """Time the hot paths: -- --save keeps the figures, -- --compare[=min:10%] fails if slower."""
+    # The figures lie in .benchmarks, by machine. Of many rounds the fastest is compared: a busy
+    # neighbour disturbs it least. `-k NAME` takes some, e.g. `-- -k config --save`.
     options = [part for option in session.posargs for part in bench_option(session, option)]
     run(session, "pytest", "tests/bench", "--benchmark-only", *options)
 

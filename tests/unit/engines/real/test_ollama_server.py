@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CONFIG = Path(__file__).parents[4] / "config"
-STAND_IN = f"""#!{sys.executable}
+STAND_IN = f"""#!/bin/sh
+'''exec' "{sys.executable}" "$0" "$@"
+' '''
 import http.server, json, os, pathlib, sys, urllib.request
 at, folder = os.environ["OLLAMA_HOST"], pathlib.Path(os.environ["OLLAMA_MODELS"])
 if sys.argv[1] == "create":
