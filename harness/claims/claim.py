@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from harness.claims.expect import Expect  # noqa: TC001  pydantic reads the annotation
-from harness.registry.finding import Finding, Place
+from harness.registry.finding import FindingsError
+from harness.registry.load import load_one
 from harness.registry.models.base import Count, Identifier, Seconds, Sequence, Source, Text
-from harness.registry.rules import reading, shape
-from harness.registry.schema import validate
-from harness.registry.source import Document, read
+from harness.registry.rules import shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from harness.registry.finding import Finding
+    from harness.registry.source import Document
 
 EXPLAINED = {
     "claims.unknown": """There is no such claim
@@ -27,12 +29,8 @@ Remedy: take one of the ids that `harness claims --list` shows.""",
 """What ``harness explain`` says of the errors of this room."""
 
 
-class ClaimError(Exception):
+class ClaimError(FindingsError):
     """Claims that cannot be used; ``findings`` holds everything wrong with them, by place."""
-
-    def __init__(self, findings: Iterable[Finding]) -> None:
-        self.findings: tuple[Finding, ...] = tuple(sorted(findings))
-        super().__init__("\n".join(str(finding) for finding in self.findings))
 
 
 class Planned(Source):
@@ -261,18 +259,9 @@ def load_claims(path: Path) -> Claims:
     Raises:
         ClaimError: every finding of the file at once, each with its place and remedy.
     """
-    try:
-        document = read(str(path), path.read_bytes())
-    except OSError as error:
-        message = f"The claims cannot be read: {error.strerror}."
-        raise ClaimError([reading.MISSING.at(Place(str(path), 1, 1), message)]) from error
-    if document.value is None:
-        raise ClaimError(document.findings)
-    claims, findings = validate(Claims, document)
-    if claims is not None:
-        findings = list(_twice(claims, document))
-    if claims is None or findings or document.findings:
-        raise ClaimError([*document.findings, *findings])
+    claims, findings = load_one(path, Claims, _twice)
+    if claims is None:
+        raise ClaimError(findings)
     return claims
 
 

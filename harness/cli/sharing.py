@@ -255,8 +255,6 @@ async def _measure(
             watches=pair.watches,
         )
 
-    if (folder / "run.json").exists():
-        stop(f"load.share: {folder} holds a load: give another --name, or remove it")
     runs = await in_thread(turns, halt)
     found = list(shares(runs))
     if halt.is_set():

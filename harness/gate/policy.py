@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field
 
 from harness.evidence.judgement import UNCLAIMED
-from harness.registry.finding import Finding, Place
+from harness.registry.finding import FindingsError
+from harness.registry.load import load_one
 from harness.registry.models.base import Count, Sequence, Source, Text
-from harness.registry.rules import reading, shape
-from harness.registry.schema import validate
-from harness.registry.source import Document, read
+from harness.registry.rules import shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from harness.registry.finding import Finding
+    from harness.registry.source import Document
 
 Item = TypeVar("Item")
 
@@ -31,12 +33,8 @@ Some = Annotated[Sequence[Item], AfterValidator(_not_empty)]
 """A YAML list with at least one item."""
 
 
-class PolicyError(Exception):
+class PolicyError(FindingsError):
     """A policy that cannot be used; ``findings`` holds everything wrong with it, by place."""
-
-    def __init__(self, findings: Iterable[Finding]) -> None:
-        self.findings: tuple[Finding, ...] = tuple(sorted(findings))
-        super().__init__("\n".join(str(finding) for finding in self.findings))
 
 
 class Requirement(Source):
@@ -134,18 +132,9 @@ def load_policy(path: Path) -> Policy:
     Raises:
         PolicyError: every finding of the file at once, each with its place and remedy.
     """
-    try:
-        document = read(str(path), path.read_bytes())
-    except OSError as error:
-        message = f"The policy cannot be read: {error.strerror}."
-        raise PolicyError([reading.MISSING.at(Place(str(path), 1, 1), message)]) from error
-    if document.value is None:
-        raise PolicyError(document.findings)
-    policy, findings = validate(Policy, document)
-    if policy is not None:
-        findings = list(_contradictions(policy, document))
-    if policy is None or findings or document.findings:
-        raise PolicyError([*document.findings, *findings])
+    policy, findings = load_one(path, Policy, _contradictions)
+    if policy is None:
+        raise PolicyError(findings)
     return policy
 
 

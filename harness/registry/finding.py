@@ -62,9 +62,13 @@ class Finding:
         return self.place, self.rule, self.message
 
 
-class RegistryError(Exception):
-    """The sources do not load. ``findings`` holds every error and warning, sorted by place."""
+class FindingsError(Exception):
+    """A file or several that cannot be used; ``findings`` holds all that is wrong, by place."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings: tuple[Finding, ...] = tuple(sorted(findings))
         super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+class RegistryError(FindingsError):
+    """The sources do not load. ``findings`` holds every error and warning, sorted by place."""

@@ -14,7 +14,7 @@ from harness.registry.schema import Shape, validate
 from harness.registry.source import MAX_BYTES, Document, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 PROVIDERS = "providers.yaml"
 MAPPINGS = "model-mappings.yaml"
@@ -55,6 +55,23 @@ def examine(
     }
     registry, findings = _examine(documents)
     return (None if _errors(findings) else registry), findings
+
+
+def load_one(
+    path: Path, model: type[Shape], further: Callable[[Shape, Document], Iterable[Finding]]
+) -> tuple[Shape | None, list[Finding]]:
+    """The YAML file at ``path`` as a ``model``, or None and all that is wrong with it.
+
+    ``further`` looks at a document whose shape is right.
+    """
+    document = _document(path)
+    if document.value is None:
+        return None, list(document.findings)
+    found, findings = validate(model, document)
+    if found is not None:
+        findings = list(further(found, document))
+    findings = [*document.findings, *findings]
+    return (None if findings else found), findings
 
 
 def _documents(directory: Path) -> dict[str, Document]:

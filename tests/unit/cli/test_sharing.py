@@ -47,7 +47,7 @@ def test_a_load_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["load", "share", "--out", str(tmp_path), *HERE])
 
     assert result.exit_code == 2
-    assert "holds a load: give another --name" in result.output
+    assert "holds a journal: one is written once" in " ".join(result.output.split())
 
 
 def test_a_target_that_is_down_leaves_nothing_in_the_way_of_a_second_try(tmp_path: Path) -> None:
