@@ -8,9 +8,9 @@ import click
 
 from harness.cli.options import stop
 from harness.evidence import EvidenceError
-from harness.load.journal import JournalError
-from harness.load.overview import overview
-from harness.load.sampling import SamplingError
+from harness.load.journal.journal import JournalError
+from harness.load.overview.overview import overview
+from harness.load.sampling.sampling import SamplingError
 from harness.report import ReportError
 from harness.report.load import write_load_page
 

@@ -16,9 +16,11 @@ from harness.engines.models import model
 from harness.engines.scheduler import config as scheduler
 from harness.gateway import backup, files, litellm_import, ports
 from harness.gateway.litellm_lint import LITELLM_RULES
-from harness.load import latency, playing, sampling, share, trust
+from harness.load import latency, playing, trust
 from harness.load.calibrate import measuring
 from harness.load.capacity import geometry
+from harness.load.comparing import share
+from harness.load.sampling import sampling
 from harness.registry import RULES
 from harness.session import sources
 

@@ -32,15 +32,15 @@ from harness.cli.options import config_option, json_option, show_json, stop
 from harness.engines.engine import EngineError
 from harness.evidence import Verdict
 from harness.gateway.base import GatewayError
-from harness.load.compare import METRICS, judge
-from harness.load.finding import find as search
+from harness.load.comparing.compare import METRICS, judge
+from harness.load.comparing.replay import REPLAYS
+from harness.load.comparing.turns import recorded, side, take_turns
+from harness.load.finding.finding import find as search
+from harness.load.finding.search import Plan
 from harness.load.goodput import objectives
-from harness.load.journal import JournalError
+from harness.load.journal.journal import JournalError
 from harness.load.playing import LoadError, Target, require_ours
 from harness.load.profiles import targets_of
-from harness.load.replay import REPLAYS
-from harness.load.search import Plan
-from harness.load.turns import recorded, side, take_turns
 from harness.process.child import ProcessError
 from harness.process.ports import PortTaken
 from harness.stack import TIERS, Stack
@@ -49,8 +49,8 @@ from harness.wire import RecordingClient, WireError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.load.compare import Run
-    from harness.load.finding import Search
+    from harness.load.comparing.compare import Run
+    from harness.load.finding.finding import Search
     from harness.stack import Tier
 
 T = TypeVar("T")

@@ -12,10 +12,10 @@ from rich.table import Table
 from harness.evidence import Verdict
 
 if TYPE_CHECKING:
-    from harness.load.compare import Judgement, Run
-    from harness.load.finding import Search
-    from harness.load.level import Visit
-    from harness.load.search import Plan
+    from harness.load.comparing.compare import Judgement, Run
+    from harness.load.finding.finding import Search
+    from harness.load.finding.level import Visit
+    from harness.load.finding.search import Plan
 
 _WIDTH = 110
 

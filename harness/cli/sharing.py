@@ -31,14 +31,14 @@ from harness.cli.loading import INTERRUPTED, STOPPERS, in_thread, key_of
 from harness.cli.options import config_option, json_option, show_json, stop, tier_option
 from harness.evidence import EVIDENCE_FILE, EvidenceError, EvidenceStore, Verdict
 from harness.evidence.judgement import worst
+from harness.load.comparing.share import by_ledger, judge, limits_of, shares
+from harness.load.comparing.turns import take_turns
 from harness.load.driving import closed
 from harness.load.goodput import objectives
-from harness.load.overview import overview
+from harness.load.overview.overview import overview
 from harness.load.playing import Target, require_ours
 from harness.load.profiles import targets_of
-from harness.load.sampling import SamplingError, Watch
-from harness.load.share import by_ledger, judge, limits_of, shares
-from harness.load.turns import take_turns
+from harness.load.sampling.sampling import SamplingError, Watch
 from harness.report import ReportError
 from harness.report.load import write_load_page
 from harness.routing import Route, resolve
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.evidence import Behind, Evidence
-    from harness.load.compare import Run
-    from harness.load.share import Share
+    from harness.load.comparing.compare import Run
+    from harness.load.comparing.share import Share
     from harness.stack import Tier
 
 _WIDTH = 110

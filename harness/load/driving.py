@@ -14,7 +14,7 @@ from itertools import count, islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from harness.load.arrival import staggered
+from harness.load.workload.arrival import staggered
 
 if TYPE_CHECKING:
     from harness.wire import Request

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 from harness import answer as answers
 from harness.answer import ask
 from harness.evidence import Verdict
-from harness.load.arrival import poisson, steady
 from harness.load.driving import Call, closed, scheduled
+from harness.load.finding.level import Stretch
 from harness.load.goodput import met
-from harness.load.journal import Facts, Writer, row_of
-from harness.load.level import Stretch
+from harness.load.journal.journal import Facts, Writer, row_of
 from harness.load.profiles import words
 from harness.load.timing import timing
 from harness.load.trust import Trust, receive_lags
+from harness.load.workload.arrival import poisson, steady
 from harness.registry.rules.network import is_loopback
 from harness.wire import Request, WireError
 from harness.wire.engine import LoadEngine

@@ -21,7 +21,7 @@ from harness.engines.emulated import EmulatedEngine
 from harness.engines.engine import EngineError
 from harness.engines.spec import BatchingSpec, SpecError
 from harness.gateway.base import GatewayError
-from harness.load.sampling import Watch
+from harness.load.sampling.sampling import Watch
 from harness.process.child import ProcessError
 from harness.process.ports import PortTaken
 from harness.registry import RegistryError, load

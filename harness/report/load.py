@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from harness.evidence import Verdict
-from harness.load.staircase import FIGURES
+from harness.load.overview.staircase import FIGURES
 from harness.report import numbers
 from harness.report.html import asset
 from harness.report.load_levels import SMALL_HEIGHT, level_charts
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from harness.load.aligned import Seen
-    from harness.load.overview import Overview, Watched
+    from harness.load.overview.overview import Overview, Watched
+    from harness.load.sampling.aligned import Seen
     from harness.report.load_time import Panel
     from harness.statistics import Bootstrapped, Estimate
 

@@ -12,8 +12,8 @@ from harness.report.load_time import LEFT, TOP, Rule, fits
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.load.overview import Overview
-    from harness.load.staircase import Step
+    from harness.load.overview.overview import Overview
+    from harness.load.overview.staircase import Step
     from harness.statistics import Bootstrapped, Estimate
 
 SMALL, SMALL_HEIGHT = 520, 250

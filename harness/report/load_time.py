@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.engines.metrics import Quantity
-from harness.load.aligned import middle_ns, rates
+from harness.load.sampling.aligned import middle_ns, rates
 from harness.report.axes import Axis, axis, stairs, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from harness.load.overview import Overview, Watched
-    from harness.load.sampling import Sample
-    from harness.load.timeline import Bin
+    from harness.load.overview.overview import Overview, Watched
+    from harness.load.overview.timeline import Bin
+    from harness.load.sampling.sampling import Sample
 
 WIDTH, LEFT, RIGHT = 1000, 66, 984
 TOP, HEIGHT, FOOT = 12, 128, 26

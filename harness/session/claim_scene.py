@@ -22,9 +22,9 @@ from harness.engines.spec import BatchingSpec, EmulatorSpec, ServedModel
 from harness.load.capacity.climbing import climb
 from harness.load.capacity.filling import Place, fill
 from harness.load.capacity.racing import RaceError, race
-from harness.load.journal import JournalError
-from harness.load.prompts import ANY, PromptError, tiny_ids
-from harness.load.sampling import SamplingError
+from harness.load.journal.journal import JournalError
+from harness.load.sampling.sampling import SamplingError
+from harness.load.workload.prompts import ANY, PromptError, tiny_ids
 from harness.process.child import ProcessError
 from harness.process.ports import PortTaken
 from harness.report.load import write_load_page

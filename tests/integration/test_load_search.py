@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from harness.cli import main
 from harness.engines.emulated import EmulatedEngine
 from harness.engines.spec import EmulatorSpec, ServedModel, Settings
-from harness.load.journal import Journal
+from harness.load.journal.journal import Journal
 
 if TYPE_CHECKING:
     from pathlib import Path

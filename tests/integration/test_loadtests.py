@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from harness.load.journal import Journal
-from harness.load.sampling import sampled
+from harness.load.journal.journal import Journal
+from harness.load.sampling.sampling import sampled
 from harness.process.ports import free_port
 from harness.registry import load
 
@@ -282,7 +282,7 @@ def test_the_page_starts_a_profile_and_shows_its_phases(tmp_path: Path, host: st
 def test_a_new_profile_is_one_new_file(tmp_path: Path, host: str) -> None:
     (tmp_path / "mine.py").write_text(
         """
-from harness.load.arrival import steady
+from harness.load.workload.arrival import steady
 from harness.load.locusts.play import play
 from harness.load.profiles import Ask, Plan, Profile, Setting
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import harness
 from harness.load.capacity.filling import watch_of
 from harness.load.driving import Call, closed
-from harness.load.journal import Facts, Writer, row_of
-from harness.load.overview import overview
-from harness.load.prompts import completion
-from harness.load.sampling import Sampler
+from harness.load.journal.journal import Facts, Writer, row_of
+from harness.load.overview.overview import overview
+from harness.load.sampling.sampling import Sampler
 from harness.load.trust import Limits, signs
+from harness.load.workload.prompts import completion
 
 if TYPE_CHECKING:
     import threading
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from harness.load.capacity.filling import Place
     from harness.load.driving import Drive
-    from harness.load.overview import Overview
+    from harness.load.overview.overview import Overview
     from harness.wire.engine import LoadEngine
 
 _BEAT_S = 0.2

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from harness import answer as answers
 from harness.engines.metrics import Quantity
 from harness.load.driving import Call, closed
-from harness.load.prompts import completion
-from harness.load.sampling import Sampler, Watch, sampled
+from harness.load.sampling.sampling import Sampler, Watch, sampled
+from harness.load.workload.prompts import completion
 
 if TYPE_CHECKING:
     import threading
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.load.driving import Drive
-    from harness.load.prompts import Ids
-    from harness.load.sampling import Sampled
+    from harness.load.sampling.sampling import Sampled
+    from harness.load.workload.prompts import Ids
     from harness.wire.engine import LoadEngine
 
 _BEAT_S = 0.05

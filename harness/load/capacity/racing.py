@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from harness import answer as answers
 from harness.load.driving import Call, closed
-from harness.load.prompts import completion
 from harness.load.trust import Trust, receive_lags
+from harness.load.workload.prompts import completion
 from harness.statistics import compare, order
 
 if TYPE_CHECKING:

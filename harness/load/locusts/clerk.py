@@ -14,7 +14,7 @@ import gevent
 from gevent.queue import Queue
 
 import harness
-from harness.load import parsing
+from harness.load.journal import parsing
 from harness.load.locusts.orders import lags_of
 from harness.wire.engine import Lags
 

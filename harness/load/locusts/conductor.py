@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from locust.runners import MasterRunner
 
-from harness.load.journal import JournalError
+from harness.load.journal.journal import JournalError
 from harness.load.locusts import options as told
 from harness.load.locusts import telling
 from harness.load.locusts.gateway import OwnGateway

@@ -6,13 +6,13 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from harness.load.sampling import Sampler, SamplingError, sampled
+from harness.load.sampling.sampling import Sampler, SamplingError, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from harness.load.sampling import Sampled, Watch
+    from harness.load.sampling.sampling import Sampled, Watch
 
 _NONE = "engines: not sampled; --engine-metrics URL samples those behind --host"
 _log = logging.getLogger(__name__)

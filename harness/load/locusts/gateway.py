@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.load import standing
 from harness.load.locusts.clerk import environment
 from harness.load.profiles import SettingError
-from harness.load.sampling import Watch
+from harness.load.sampling.sampling import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,12 +12,12 @@ import gevent
 from gevent.event import Event
 from locust.exception import StopUser
 
-from harness.load.arrival import part
+from harness.load.journal.parsing import pack
 from harness.load.locusts.clerk import Clerk
 from harness.load.locusts.errorbar import ErrorBar
 from harness.load.locusts.mailbox import Mailbox
 from harness.load.locusts.orders import trusted_said, vitals_said
-from harness.load.parsing import pack
+from harness.load.workload.arrival import part
 from harness.wire import End, WireError
 from harness.wire.engine import LoadEngine
 

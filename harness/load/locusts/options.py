@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import harness
 from harness.load.goodput import objectives
 from harness.load.profiles import Setting, SettingError, targets_of
-from harness.load.sampling import Watch, path_of
+from harness.load.sampling.sampling import Watch, path_of
 from harness.registry import RegistryError, load
 
 if TYPE_CHECKING:

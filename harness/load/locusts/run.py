@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.load import journal
 from harness.load.goodput import objectives
-from harness.load.journal import Facts, Journal, JournalError, Writer
+from harness.load.journal import journal
+from harness.load.journal.journal import Facts, Journal, JournalError, Writer
 from harness.load.locusts.engines import Engines
-from harness.load.summary import Summary
+from harness.load.overview.summary import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from harness.load.locusts.orders import Orders
     from harness.load.profiles import Plan
-    from harness.load.sampling import Watch
+    from harness.load.sampling.sampling import Watch
 
 STOPPED = "stopped before its end, by Ctrl-C or on the page"
 _NS = 1_000_000_000

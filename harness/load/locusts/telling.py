@@ -12,7 +12,7 @@ from harness.load.trust import together
 
 if TYPE_CHECKING:
     from harness.load.locusts.run import Run
-    from harness.load.summary import Summary
+    from harness.load.overview.summary import Summary
     from harness.load.trust import Trusted
 
 PASS, FAIL, USAGE, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130

@@ -6,9 +6,6 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.load import trace
-from harness.load.arrival import bursts, poisson, ramp, staircase, steady
-from harness.load.conversations import Conversations, Lengths
 from harness.load.profiles.profile import (
     Ask,
     Break,
@@ -20,11 +17,14 @@ from harness.load.profiles.profile import (
     rotate,
 )
 from harness.load.profiles.text import words
+from harness.load.workload import trace
+from harness.load.workload.arrival import bursts, poisson, ramp, staircase, steady
+from harness.load.workload.conversations import Conversations, Lengths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.load.trace import Traced
+    from harness.load.workload.trace import Traced
 
 _SHORT = Lengths(16, spread=0.4, least=4, most=48)
 _CHAT = Lengths(32, spread=0.5, least=8, most=96)

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self
 
 from harness.answer import ask
-from harness.load.arrival import level_at
+from harness.load.workload.arrival import level_at
 from harness.wire import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from harness.load.arrival import Stage
+    from harness.load.workload.arrival import Stage
 
 MOST_USERS = 50_000
 """Users of one run at most: above it is a slip of the keyboard."""

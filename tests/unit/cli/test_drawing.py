@@ -6,8 +6,8 @@ from click.testing import CliRunner
 
 from harness.cli.main import main
 from harness.load.goodput import Met
-from harness.load.journal import Facts, Writer
-from harness.load.rows import Row
+from harness.load.journal.journal import Facts, Writer
+from harness.load.journal.rows import Row
 
 if TYPE_CHECKING:
     from pathlib import Path

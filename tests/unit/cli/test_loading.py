@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from harness.cli import main
 from harness.load.goodput import Met
-from harness.load.journal import Facts, Row, Writer
+from harness.load.journal.journal import Facts, Row, Writer
 from harness.statistics import order
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from click.testing import CliRunner
 
 from harness.cli.explanations import explained
 from harness.cli.main import main
-from harness.load import sampling, share
+from harness.load.comparing import share
+from harness.load.sampling import sampling
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.load.journal import Journal, JournalError, Writer
+from harness.load.journal.journal import Journal, JournalError, Writer
 from harness.load.locusts import telling
 from harness.load.locusts.engines import Engines
 from harness.load.locusts.orders import Orders
 from harness.load.locusts.run import Run
 from harness.load.profiles import PROFILES, Setting, Target
-from harness.load.sampling import Watch, path_of, sampled
+from harness.load.sampling.sampling import Watch, path_of, sampled
 from harness.process.ports import free_port
 
 if TYPE_CHECKING:

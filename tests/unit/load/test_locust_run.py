@@ -11,12 +11,12 @@ import pytest
 
 from harness.evidence import Evidence, Verdict
 from harness.load.goodput import Met
-from harness.load.journal import Journal, JournalError, Writer
+from harness.load.journal.journal import Journal, JournalError, Writer
+from harness.load.journal.rows import Row, dump
 from harness.load.locusts import telling
 from harness.load.locusts.orders import Orders, trusted_said
 from harness.load.locusts.run import STOPPED, Run
 from harness.load.profiles import PROFILES, Setting, Target
-from harness.load.rows import Row, dump
 from harness.load.trust import Trusted
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.load.arrival import part
 from harness.load.goodput import objectives
 from harness.load.profiles import PROFILES, Plan, Setting, SettingError, Target, targets_of, words
+from harness.load.workload.arrival import part
 from harness.registry import load
 from harness.registry.examples import sources
 

@@ -12,12 +12,12 @@ import pytest
 from harness.engines.metrics import Quantity
 from harness.evidence import Evidence, Verdict
 from harness.load.goodput import Met
-from harness.load.journal import Facts
-from harness.load.overview import Failure, Overview, watched
-from harness.load.rows import Row
-from harness.load.sampling import Sample, Sampled
-from harness.load.staircase import staircase
-from harness.load.timeline import timeline
+from harness.load.journal.journal import Facts
+from harness.load.journal.rows import Row
+from harness.load.overview.overview import Failure, Overview, watched
+from harness.load.overview.staircase import staircase
+from harness.load.overview.timeline import timeline
+from harness.load.sampling.sampling import Sample, Sampled
 from harness.report import ReportError
 from harness.report.load import load_page, write_load_page
 from harness.report.load_levels import level_charts

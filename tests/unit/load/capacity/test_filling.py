@@ -16,7 +16,7 @@ from harness.engines.spec import BatchingSpec, EmulatorSpec, ServedModel
 from harness.load.capacity.climbing import climb
 from harness.load.capacity.filling import Filling, Place, fill
 from harness.load.capacity.racing import RaceError, race
-from harness.load.prompts import ANY
+from harness.load.workload.prompts import ANY
 from harness.wire.engine import LoadEngine
 
 if TYPE_CHECKING:

@@ -1,0 +1,153 @@
+"""Two targets under load in turn, and records of loads read back as runs to compare."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from harness.load.comparing.compare import Run
+from harness.load.journal.journal import Facts, Journal, JournalError, finish, require_vacant
+from harness.load.playing import Session, Target
+from harness.load.sampling.sampling import Sampler
+from harness.statistics import BLOCK, order
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from harness.load.comparing.compare import Arm
+    from harness.load.journal.rows import Row
+    from harness.load.sampling.sampling import Watch
+
+_NS = 1e9
+
+
+def take_turns(
+    a: Target,
+    b: Target,
+    *,
+    folder: Path,
+    level: float,
+    whole: bool,
+    blocks: int,
+    run_s: float,
+    engine: str,
+    seed: int = 1,
+    stop: threading.Event | None = None,
+    note: Callable[[int, Run], None] = lambda _, __: None,
+    watches: Sequence[Watch] = (),
+) -> tuple[Run, ...]:
+    """Load ``a`` and ``b`` in the `harness.statistics.order` of so many blocks.
+
+    Within a block both get equally long requests at the same moments, but no prompt comes twice:
+    a cache of prefixes or answers would favour the later runs. All runs are in the journal in
+    ``folder``, with their side and number as labels, so that `recorded` reads them back, and the
+    samples of ``watches`` beside them. Nothing is written before both targets have answered.
+
+    Raises:
+        LoadError: a target does not answer.
+        JournalError: the folder holds a journal, or cannot be written.
+        SamplingError: the ``watches`` cannot be sampled.
+    """
+    require_vacant(folder)
+    facts = Facts(
+        profile="compare",
+        seed=seed,
+        host=f"{a.base_url} {b.base_url}",
+        engine=engine,
+        begun_unix_ns=time.time_ns(),
+        notes={"run_s": run_s, "level": level, "users": whole},
+    )
+    runs: list[Run] = []
+    excuses: dict[str, str] = {}
+    streams = max(4, round(level))
+    with (
+        Session(a, b, folder=folder, facts=facts, streams=streams, stop=stop) as session,
+        Sampler(folder, watches),
+    ):
+        for number, arm in enumerate(order(blocks)):
+            target = a if arm == "A" else b
+            labels = {"arm": arm, "run": str(number)}
+            block = seed * 1000 + number // BLOCK
+            stretch = session.play(
+                level,
+                run_s,
+                block,
+                whole=whole,
+                target=target,
+                labels=labels,
+                batch=block * BLOCK + number % BLOCK,
+            )
+            if session.stop.is_set():
+                break
+            side: Arm = "A" if arm == "A" else "B"
+            run = Run(arm=side, mets=stretch.mets, seconds=run_s, excuse=stretch.excuse)
+            if stretch.excuse:
+                excuses[str(number)] = stretch.excuse
+            runs.append(run)
+            note(number, run)
+    notes: dict[str, Any] = {**facts.notes, "excuses": excuses}
+    partial = "interrupted" if session.stop.is_set() else None
+    finish(folder, _with(facts, notes), partial=partial)
+    return tuple(runs)
+
+
+def recorded(folder: Path) -> tuple[Run, ...]:
+    """The runs that `take_turns` kept in ``folder``, in their order.
+
+    Raises:
+        JournalError: there are none.
+    """
+    journal = Journal.read(folder)
+    by_run: dict[int, list[Row]] = {}
+    for row in journal.rows.by_due():
+        if "arm" in row.labels and "run" in row.labels and "warm" not in row.labels:
+            by_run.setdefault(int(row.labels["run"]), []).append(row)
+    if not by_run:
+        raise JournalError(
+            f"{folder} is no record of two targets taken in turn: name two records to compare, "
+            "or two targets to measure."
+        )
+    seconds = float(journal.facts.notes["run_s"])
+    excuses = journal.facts.notes.get("excuses", {})
+    runs = []
+    for number in sorted(by_run):
+        rows = by_run[number]
+        arm: Arm = "A" if rows[0].labels["arm"] == "A" else "B"
+        mets = tuple(row.met for row in rows)
+        excuse = excuses.get(str(number), "")
+        runs.append(Run(arm=arm, mets=mets, seconds=seconds, excuse=excuse))
+    return tuple(runs)
+
+
+def side(folder: Path, arm: Arm) -> Run:
+    """All of another journal as one run of a side; ``warm`` requests are left out.
+
+    Raises:
+        JournalError: it cannot be read, or has fewer than two requests.
+    """
+    journal = Journal.read(folder)
+    rows = [row for row in journal.rows.by_due() if "warm" not in row.labels]
+    if len(rows) < 2:
+        raise JournalError(f"{folder} has {len(rows)} requests: there is nothing to compare.")
+    seconds = (rows[-1].due_unix_ns - rows[0].due_unix_ns) / _NS
+    partial = journal.facts.partial
+    return Run(
+        arm=arm,
+        mets=tuple(row.met for row in rows),
+        seconds=max(seconds, 1e-9),
+        excuse=f"its record is partial: {partial}" if partial else "",
+    )
+
+
+def _with(facts: Facts, notes: dict[str, Any]) -> Facts:
+    return Facts(
+        profile=facts.profile,
+        seed=facts.seed,
+        host=facts.host,
+        engine=facts.engine,
+        begun_unix_ns=facts.begun_unix_ns,
+        ended_unix_ns=time.time_ns(),
+        notes=notes,
+    )

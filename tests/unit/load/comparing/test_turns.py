@@ -1,0 +1,113 @@
+"""Two targets in turn; a server of our own, which remembers what it was asked, is both."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.load.comparing.turns import recorded, take_turns
+from harness.load.journal.journal import Facts, JournalError, begin
+from harness.load.playing import LoadError, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.load.comparing.compare import Run
+
+WORDS = 12
+CHUNKS = (
+    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "a"}}]},
+    {"choices": [{"index": 0, "delta": {"content": "b"}}]},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+)
+
+
+@contextmanager
+def served() -> Iterator[tuple[str, list[str]]]:
+    """An API root that answers every chat with two tokens, and the prompts it was sent."""
+    prompts: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            prompts.append(asked["messages"][0]["content"])
+            common = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+            events = [f"data: {json.dumps(common | chunk)}\n\n" for chunk in CHUNKS]
+            body = "".join([*events, "data: [DONE]\n\n"]).encode()
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", prompts
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def target(url: str) -> Target:
+    return Target(base_url=url, model="m", prompt_tokens=WORDS, answer_tokens=2)
+
+
+def turns(folder: Path, url: str) -> tuple[Run, ...]:
+    """A block of runs; both sides are one engine, whose cache would know what came before."""
+    engine = target(url)
+    return take_turns(
+        engine, engine, folder=folder, level=20.0, whole=False, blocks=1, run_s=0.2, engine="none"
+    )
+
+
+def test_a_block_asks_alike_at_the_same_moments_and_nothing_twice(tmp_path: Path) -> None:
+    with served() as (url, prompts):
+        runs = turns(tmp_path, url)
+    questions, loaded = prompts[:6], prompts[6:]  # three to each side come first
+    assert len(set(loaded)) == len(loaded) > 8
+    assert not set(loaded) & set(questions)
+    assert {len(prompt.split()) for prompt in prompts} == {WORDS}
+
+    a_run, rest = divmod(len(loaded), 4)
+    assert rest == 0
+    numbers = [(4000 + run) * 1_000_000 + at for run in range(4) for at in range(a_run)]
+    made = [json.loads(target(url).make(number).request.body) for number in numbers]
+    assert {each["messages"][0]["content"] for each in made} == set(loaded)  # seed 1, block 0
+
+    assert "".join(run.arm for run in runs) == "ABBA"
+    assert len({len(run.mets) for run in runs}) == 1
+    assert recorded(tmp_path) == runs
+
+
+def test_a_target_that_is_down_leaves_nothing_in_the_way_of_a_second_try(tmp_path: Path) -> None:
+    folder = tmp_path / "compare"
+    with served() as (url, _):
+        pass
+    for _ in range(2):
+        with pytest.raises(LoadError) as raised:
+            turns(folder, url)
+        assert raised.value.id == "load.target-down"
+        assert not folder.exists()
+
+
+def test_a_journal_that_is_there_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    facts = Facts(profile="p", seed=1, host="", engine="none", begun_unix_ns=1)
+    begin(tmp_path, facts)
+    with served() as (url, prompts), pytest.raises(JournalError, match="holds a journal"):
+        turns(tmp_path, url)
+    assert prompts == []

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from dataclasses import replace
+
+import pytest
+
+from harness.load.journal import parsing
+from harness.load.journal.journal import row_of
+from harness.load.journal.parsing import Backlog, judge, pack
+from harness.load.journal.rows import dump
+from harness.wire import End, Request
+from harness.wire.engine.recorded import UNSTAMPED, Recorded, Tape
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+SECRET = "sk-not-for-a-child"
+
+
+def recorded(*pieces: bytes) -> Recorded:
+    tape = Tape()
+    for place, piece in enumerate(pieces):
+        tape.pieces.append(piece)
+        tape.seen.append(40 + place)
+        tape.arrived.extend(UNSTAMPED)
+        tape.size += len(piece)
+    return Recorded(
+        id="x",
+        request=Request(
+            method="POST",
+            url="http://g.test/v1/chat/completions",
+            headers=(("authorization", f"Bearer {SECRET}"),),
+            body=b"{}",
+        ),
+        labels={},
+        scheduled_ns=10,
+        submitted_ns=5,
+        started_ns=20,
+        connected_ns=25,
+        sent_ns=30,
+        ended_ns=60,
+        end=End.EOF,
+        tape=tape,
+        offsets_ns=(None, -1000),
+    )
+
+
+GOOD, CUT = recorded(HEAD, CHUNK, DONE), recorded(HEAD, CHUNK)
+
+
+def frame(one: Recorded, number: int = 1) -> bytes:
+    return pack(one, number=number, name="chat", load=2.0, labels={"step": "0"})
+
+
+@pytest.mark.parametrize("one", [GOOD, CUT, recorded()])
+def test_a_row_judged_elsewhere_is_the_row_judged_here(one: Recorded) -> None:
+    said = judge(frame(one)[4:])
+    assert said.pop("bytes") == one.tape.size
+    here = row_of(one, number=1, name="chat", load=2.0, labels={"step": "0"})
+    assert said == dump(here)
+
+
+def test_a_key_does_not_leave_the_process() -> None:
+    assert SECRET.encode() not in frame(GOOD)
+    assert GOOD.request.headers, "the recording itself keeps what it was"
+
+
+def test_the_child_answers_every_frame_in_order() -> None:
+    frames = b"".join(frame(GOOD if number % 2 else CUT, number) for number in range(50))
+    done = subprocess.run(
+        parsing.command(), input=frames, capture_output=True, check=True, timeout=60
+    )
+    *lines, last = done.stdout.splitlines()
+    assert set(json.loads(last)) == {"receive_lag"}
+    assert {line.split(b" ", 1)[0] for line in lines} == {
+        b"%d" % one.tape.size for one in (GOOD, CUT)
+    }
+    rows = [json.loads(line.split(b" ", 1)[1]) for line in lines]
+    assert [row["number"] for row in rows] == list(range(50))
+    assert [row["met"]["whole"] for row in rows] == [bool(number % 2) for number in range(50)]
+
+
+def test_the_child_ends_in_order_when_its_parent_dies_in_mid_frame() -> None:
+    done = subprocess.run(
+        parsing.command(),
+        input=frame(GOOD) + frame(GOOD)[:-9],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_frames_above_the_limit_wait_outside_memory_and_in_order() -> None:
+    backlog = Backlog(kept_bytes=1000)
+    sent = [os.urandom(1 + number % 300) for number in range(200)]
+    for one in sent[:150]:
+        backlog.put(one)
+    assert backlog.kept_bytes <= 1000
+    got = [backlog.get() for _ in range(100)]
+    for one in sent[150:]:
+        backlog.put(one)
+    backlog.end()
+    got += list(iter(backlog.get, None))
+    assert got == sent
+    assert backlog.empty
+    assert backlog.kept_bytes == 0
+
+
+def test_whoever_waits_for_a_frame_gets_it() -> None:
+    backlog = Backlog()
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.extend(iter(backlog.get, None)))
+    reader.start()
+    backlog.put(b"a")
+    backlog.put(b"b")
+    backlog.end()
+    reader.join(30)
+    assert got == [b"a", b"b"]
+
+
+def test_times_on_a_frame_are_not_touched() -> None:
+    late = replace(GOOD, scheduled_ns=None)
+    assert judge(frame(late)[4:])["due_unix_ns"] == 1005
