@@ -17,6 +17,11 @@ ROOT = Path(__file__).resolve().parent
 ENV = ROOT / ".nox" / "everyday"
 LOCK = ROOT / "requirements.lock"
 CTRL_C_PATIENCE = 15.0  # seconds to stop the servers one started; nox gives 0.3
+SIDE_BY_SIDE = [
+    f"--numprocesses={min(4, (os.cpu_count() or 1) + 1)}",  # most of an integration test is waiting
+    "--dist=loadgroup",  # the groups, and their order, are those of tests/integration/conftest.py
+    "--no-loadscope-reorder",
+]
 
 if sys.version_info < (3, 11):  # noqa: UP036 - nox may run on an older Python
     sys.exit(f"Python 3.11 or newer is needed; nox runs on {sys.version.split()[0]}.")
@@ -64,8 +69,10 @@ def integration(session: nox.Session) -> None:
     install_gateway(session)
     named = session.posargs and not session.posargs[0].startswith(("-", "tests"))
     chosen, *options = session.posargs if named else ["", *session.posargs]
-    engine = [f"--engine={chosen}"] if chosen else []
-    run(session, "pytest", "tests/integration", *engine, *options)
+    # Real engines by name run one after another: some want the whole machine.
+    how = [f"--engine={chosen}"] if chosen else SIDE_BY_SIDE
+    where = [] if any(each.startswith("tests/") for each in options) else ["tests/integration"]
+    run(session, "pytest", *where, *how, *options)
 
 
 @nox.session
@@ -127,7 +134,6 @@ def lock(session: nox.Session) -> None:
         ["nox.lock", "--group=bootstrap", "--constraints=requirements.lock"],
         ["harness/gateway/litellm.lock", "harness/gateway/litellm.in", *bare],
         [f"{rivals}aiperf.lock", f"{rivals}aiperf.in"],
-        [f"{rivals}guidellm.lock", f"{rivals}guidellm.in", f"--override={pins}vllm-overrides.txt"],
         [f"{rivals}locust.lock", f"{rivals}locust.in"],
         [f"{pins}build-tools.lock", f"{pins}build-tools.in"],
         [f"{pins}valkey.lock", f"{pins}valkey.in", "--no-deps"],
@@ -139,6 +145,12 @@ def lock(session: nox.Session) -> None:
             f"{pins}torch.in",
             f"--constraints={pins}vllm.lock",
             "--no-emit-package=triton",
+        ],
+        [
+            f"{rivals}guidellm.lock",
+            f"{rivals}guidellm.in",
+            f"--override={pins}vllm-overrides.txt",
+            f"--constraints={pins}torch.lock",
         ],
     ]:
         options = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-config"]

@@ -57,20 +57,6 @@ def free_port(host: str = LOOPBACK) -> int:
         return port
 
 
-def require_free(port: int, host: str = LOOPBACK) -> None:
-    """Do nothing if a server could listen on ``port``.
-
-    Raises:
-        PortTaken: somebody listens there already; the text says who.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortTaken(port, host) from error
-
-
 def holder(port: int) -> Holder | None:
     """Who listens on a TCP port, as far as /proc of a Linux machine tells; else None."""
     inodes = _listening(port)

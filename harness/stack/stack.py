@@ -15,7 +15,7 @@ from harness.engines.real.prometheus import Prometheus, Target
 from harness.engines.tokens import witness
 from harness.gateway.litellm_config import compile_config, required_variables
 from harness.gateway.proxy import LiteLLMProxy
-from harness.process.ports import free_port, require_free
+from harness.process.ports import Reservation
 from harness.routing import Route, resolve
 from harness.stack.fleet import Fleet, kinds_of, one_kind, require
 from harness.stack.share import gateway_share_ms
@@ -90,13 +90,13 @@ class Stack:
                 endpoints={name: engine.endpoint for name, engine in self.engines.items()},
             )
             self._alter(config)
-            if self._port is not None:
-                require_free(self._port)
+            # Kept until the end: others, too, look for free ports while LiteLLM starts.
+            place = starting.enter_context(Reservation(self.registry.ports.host, self._port or 0))
             self.gateway = LiteLLMProxy(
                 self.registry,
                 config=config,
                 secrets=self.secrets,
-                port=self._port or free_port(),
+                port=place.port,
                 directory=self._directory / "gateway",
                 client=self.client,
             )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from harness.stack import Stack
 
 
+pytestmark = pytest.mark.apart
 Left = Callable[[Path], dict[int, str]]
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from harness.gateway import environment
 from harness.gateway.litellm_lint import LITELLM_RULES
 from harness.gateway.litellm_lint.examples import complete
 
-ORACLE = Path(__file__).with_name("router_oracle.py")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Oracle = Callable[[dict[str, Any]], dict[str, Any]]
+    Tried = Callable[..., tuple[list[str], str]]
+
 UNREACHED = {"GW247": ["chat@1"], "GW249": ["backup@2"]}
 """By rule: the deployments of its failing example that are never asked."""
 
@@ -33,29 +34,29 @@ def both(id_: str) -> tuple[str, str]:
     return LITELLM_RULES[id_].failing, LITELLM_RULES[id_].passing
 
 
-def tried(config: dict[str, Any], **question: Any) -> tuple[list[str], str]:
+@pytest.fixture
+def tried(oracle: Oracle) -> Tried:
     """Whom the Router asks for ``chat`` while all are dead, and what it ends with."""
-    dead = {entry["model_info"]["id"]: 500 for entry in config["model_list"]}
-    settings = {**config["router_settings"], "num_retries": 0, "disable_cooldowns": True}
-    settings.pop("allowed_fails", None)
-    line = {
-        "model_list": config["model_list"],
-        "router_settings": settings,
-        "ask": [{"name": "chat", "dead": dead, **question}],
-    }
-    done = subprocess.run(
-        [environment.location() / "bin" / "python", ORACLE],
-        input=json.dumps(line) + "\n",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    ((answer,),) = json.loads(done.stdout)["answers"]
-    return answer["tried"], answer["error"]
+
+    def ask(config: dict[str, Any], **question: Any) -> tuple[list[str], str]:
+        dead = {entry["model_info"]["id"]: 500 for entry in config["model_list"]}
+        settings = {**config["router_settings"], "num_retries": 0, "disable_cooldowns": True}
+        settings.pop("allowed_fails", None)
+        answer = oracle(
+            {
+                "model_list": config["model_list"],
+                "router_settings": settings,
+                "ask": [{"name": "chat", "dead": dead, **question}],
+            }
+        )
+        ((once,),) = answer["answers"]
+        return once["tried"], once["error"]
+
+    return ask
 
 
 @pytest.mark.parametrize("id_", UNREACHED)
-def test_what_a_rule_calls_out_of_reach_is_never_asked(id_: str) -> None:
+def test_what_a_rule_calls_out_of_reach_is_never_asked(id_: str, tried: Tried) -> None:
     config = example(LITELLM_RULES[id_].failing)
     everyone = [entry["model_info"]["id"] for entry in config["model_list"]]
     names = [each for each in everyone if each.startswith(("chat@", "backup@"))]
@@ -64,19 +65,19 @@ def test_what_a_rule_calls_out_of_reach_is_never_asked(id_: str) -> None:
 
 
 @pytest.mark.parametrize("id_", UNREACHED)
-def test_its_remedy_brings_it_into_reach(id_: str) -> None:
+def test_its_remedy_brings_it_into_reach(id_: str, tried: Tried) -> None:
     config = example(LITELLM_RULES[id_].passing)
     asked, _ = tried(config)
     assert asked == [entry["model_info"]["id"] for entry in config["model_list"]]
 
 
-def test_the_fallbacks_of_a_pattern_are_those_of_nobody() -> None:
+def test_the_fallbacks_of_a_pattern_are_those_of_nobody(tried: Tried) -> None:
     failing, passing = (example(each) for each in both("GW217"))
     assert tried(failing, name="openai/gpt-4o")[0] == ["openai/*@0"]
     assert tried(passing, name="openai/gpt-4o")[0] == ["openai/*@0", "backup@1"]
 
 
-def test_a_name_with_a_space_at_its_end_is_unknown_without_it() -> None:
+def test_a_name_with_a_space_at_its_end_is_unknown_without_it(tried: Tried) -> None:
     failing, passing = (example(each) for each in both("GW244"))
     assert tried(failing) == ([], "BadRequestError")
     assert tried(passing)[0] == ["chat@0"]

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.gateway import environment
 from harness.gateway.plan import behaviour
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.gateway.plan.behaviour import Route
 
-ORACLE = Path(__file__).with_name("router_oracle.py")
 CASES = 150
 NAMES = ("a", "b", "c", "d", "ollama/a", "ollama/b", "openai/c", "w/*", "w/q-*", "x*y")
 STRANGERS = ("w/zz", "w/q-1", "nobody", "a@0")
@@ -67,7 +65,9 @@ def predicted(route: Route) -> list[list[set[str]]]:
 
 
 @pytest.fixture(scope="module")
-def cases() -> list[tuple[dict[str, Any], dict[str, Route], dict[str, list[str]]]]:
+def cases(
+    oracle: Callable[[dict[str, Any]], dict[str, Any]],
+) -> list[tuple[dict[str, Any], dict[str, Route], dict[str, list[str]]]]:
     """Configurations, what the plan resolves, and what the Router tried."""
     dice = random.Random(20261121)
     configs = [drawn(dice) for _ in range(CASES)]
@@ -78,14 +78,7 @@ def cases() -> list[tuple[dict[str, Any], dict[str, Route], dict[str, list[str]]
         settings = {**config["router_settings"], "num_retries": 0, "disable_cooldowns": True}
         ask = [{"name": name, "dead": dead} for name in known]
         questions.append({**config, "router_settings": settings, "ask": ask})
-    done = subprocess.run(
-        [environment.location() / "bin" / "python", ORACLE],
-        input="".join(json.dumps(question) + "\n" for question in questions),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answers = [json.loads(line)["answers"] for line in done.stdout.splitlines()]
+    answers = [oracle(question)["answers"] for question in questions]
     return [
         (config, known, {name: one[0]["tried"] for name, one in zip(known, answer, strict=True)})
         for config, known, answer in zip(configs, routes, answers, strict=True)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.stack import Stack, Tier
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.apart
 Left = Callable[[Path], dict[int, str]]
 TIERS = [
     pytest.param("native", marks=pytest.mark.engine("native")),
@@ -37,15 +38,15 @@ def require(tier: Tier) -> None:
         pytest.skip(f"not installed: nox -s engines -- {' '.join(lacking)}")
 
 
-def job(out: Path, tier: Tier, rehearsal: Rehearsal | None = None, *phases: str) -> Outcome:
+def job(config: Path, tier: Tier, rehearsal: Rehearsal | None = None, *phases: str) -> Outcome:
     require(tier)
-    options = Options(config=ROOT / "config", out=out, tier=tier, phases=phases)
+    options = Options(config=config, out=config.parent / "out", tier=tier, phases=phases)
     return asyncio.run(run(options, rehearsal=rehearsal))
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_the_shipped_configuration_passes_on_real_engines(tmp_path: Path, tier: Tier) -> None:
-    outcome = job(tmp_path, tier)
+def test_the_shipped_configuration_passes_on_real_engines(config: Path, tier: Tier) -> None:
+    outcome = job(config, tier)
     assert outcome.trouble == ""
     red = {row.id: row.reasons for row in outcome.report.rows if row.verdict is not Verdict.PASS}
     assert red == {}
@@ -62,7 +63,7 @@ def test_the_shipped_configuration_passes_on_real_engines(tmp_path: Path, tier: 
 
 @pytest.mark.engine("native")
 @pytest.mark.parametrize("victim", ["llama-cpp-native", "ollama-llama-server"])
-def test_an_engine_that_is_killed_is_named_with_its_last_lines(tmp_path: Path, victim: str) -> None:
+def test_an_engine_that_is_killed_is_named_with_its_last_lines(config: Path, victim: str) -> None:
     async def murder(stack: Stack) -> None:
         facade = stack.engines["ollama"]
         if victim in stack.engines:
@@ -74,14 +75,14 @@ def test_an_engine_that_is_killed_is_named_with_its_last_lines(tmp_path: Path, v
         engine.kill()
         await engine.gone()
 
-    outcome = job(tmp_path, "native", Rehearsal(stack=murder), "access")
+    outcome = job(config, "native", Rehearsal(stack=murder), "access")
     assert outcome.exit_code == 1
     assert re.search(rf"died while the run went on: {victim}\.", outcome.trouble)
     assert "listening" in outcome.trouble
 
 
 @pytest.mark.engine("native")
-def test_metrics_that_nobody_reads_turn_their_row_red(tmp_path: Path) -> None:
+def test_metrics_that_nobody_reads_turn_their_row_red(config: Path) -> None:
     async def forget(stack: Stack) -> None:
         prometheus = stack.prometheus()
         assert prometheus is not None
@@ -90,7 +91,7 @@ def test_metrics_that_nobody_reads_turn_their_row_red(tmp_path: Path) -> None:
         await prometheus.ready()
         prometheus.targets = (*prometheus.targets, *stack._targets()[:1])
 
-    outcome = job(tmp_path, "native", Rehearsal(stack=forget), "monitoring")
+    outcome = job(config, "native", Rehearsal(stack=forget), "monitoring")
     (row,) = outcome.report.rows
     assert row.verdict is Verdict.FAIL
     assert "no such target" in row.reasons[0].text

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from harness import answer
 from harness.engines.installs import KNOWN
 from harness.engines.models import TinyModel, ensure
 from harness.engines.real.llama_cpp_python import LlamaCppPython
 from harness.engines.real.llama_server import LlamaServer
 from harness.engines.real.vllm import Vllm
 from harness.engines.tokens import VOCABULARY, signature, witness
+from harness.load.target import Target, exactly
+from harness.load.workload.tokenizer import Tokenizer
+from harness.wire import blocking
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +87,11 @@ def server(name: str, directory: Path) -> RealServer:
 
 async def interview(endpoint: str, *, bindings: bool) -> dict[str, Any]:
     """Everything that is asked of one server."""
-    async with httpx.AsyncClient(base_url=endpoint, timeout=300, trust_env=False) as client:
+    # On a busy machine llama-server was seen to close a connection it had just answered on.
+    once = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(
+        base_url=endpoint, timeout=300, trust_env=False, limits=once
+    ) as client:
 
         async def ask(path: str, body: dict[str, Any]) -> Any:
             answer = await client.post(path, json={"model": "tiny", "temperature": 0, **body})
@@ -109,7 +117,22 @@ async def interview(endpoint: str, *, bindings: bool) -> dict[str, Any]:
             shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
         answer = await chat("Name one.", max_tokens=200, response_format=shape)
         out["json"] = answer.json()["choices"][0]
+        if not bindings:  # their streams tell no usage
+            out["counts"] = await asyncio.to_thread(counts, f"{endpoint}/v1")
         return out
+
+
+def counts(api_root: str) -> dict[str, list[int | None]]:
+    """What a server says of three prompts that were to be of 100 tokens, by how they are made."""
+    told = {}
+    for prompts in ("chat", "ids"):
+        asking = Target(
+            base_url=api_root, model="tiny", prompt_tokens=100, answer_tokens=1, prompts=prompts
+        )
+        made = exactly(asking, Tokenizer(api_root, "tiny"))
+        got = [answer.read(blocking.exchange(made.make(number).request)) for number in range(3)]
+        told[prompts] = [(each.usage or {}).get("prompt_tokens") for each in got]
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +206,12 @@ def test_three_thousand_tokens_stream_without_a_hole(said: Said) -> None:
         streams[name] = text.removeprefix(signature(name))
     streams.pop("another-seed", None)
     assert len({*streams.values()}) == 1
+
+
+def test_prompts_of_exact_counts_have_them(said: Said) -> None:
+    told = {name: answers["counts"] for name, answers in said.items() if "counts" in answers}
+    assert told
+    assert all(each == {"chat": [100] * 3, "ids": [100] * 3} for each in told.values())
 
 
 def test_a_schema_is_filled_and_the_answer_ends_by_itself(said: Said) -> None:

@@ -15,7 +15,6 @@ from harness.process.ports import (
     Reservation,
     free_port,
     holder,
-    require_free,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def test_a_free_port_can_be_listened_on() -> None:
 
 def test_a_taken_port_names_its_holder_and_a_way_out() -> None:
     with listen() as taken, pytest.raises(PortTaken) as caught:
-        require_free(taken.getsockname()[1])
+        Reservation(port=taken.getsockname()[1])
     text = str(caught.value)
     assert str(caught.value.free) in text
     assert str(caught.value.port) in text
@@ -72,7 +71,7 @@ def test_the_holder_is_the_process_that_listens_and_its_secrets_are_hidden() -> 
     with running(command) as process:
         found = holder(port)
         with pytest.raises(PortTaken, match=str(process.pid)) as caught:
-            require_free(port)
+            Reservation(port=port)
     assert found is not None
     assert found.pid == process.pid
     assert "very-secret" not in str(caught.value)
@@ -87,7 +86,7 @@ def test_a_connected_socket_is_no_holder() -> None:
 
 def test_nobody_holds_a_free_port() -> None:
     assert holder(free_port()) is None
-    require_free(free_port())
+    Reservation(port=free_port()).close()
 
 
 @linux
