@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,7 +23,7 @@ from harness.session.inventory import Line, inventory, lacking
 from harness.session.remote import TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 BEGIN, END = "<!-- measured: harness engines --out -->", "<!-- end of what was measured -->"
 _HEAD = (
@@ -42,6 +42,14 @@ _SHOWN = {
     "preemptions": "preemptions",
 }
 """Figures of a calibration that the table shows, and what they are called there."""
+_COLUMNS = {
+    "throughput": ("Tokens/s", 1.0, ",.0f"),
+    "ttft_s": ("TTFT p50, ms", 1000.0, ",.0f"),
+    "e2e_s": ("E2E p50, ms", 1000.0, ",.0f"),
+    "waiting": ("Waiting", 1.0, ",.2f"),
+    "preemptions": ("Preemptions", 1.0, ",.0f"),
+}
+"""The same, load by load: heading, factor and format."""
 _CALIBRATED = "vLLM"
 """The engine a calibration is of: the only one that tells what a fit needs."""
 
@@ -105,11 +113,13 @@ def engines(
         show_remote(remote, key_env, dialect, model, live=live, as_json=as_json)
     if live or key_env or dialect or model:
         stop("--live, --key-env, --dialect and --model speak of a --remote URL: name it.")
-    errors = None if calibration is None else _calibrated(calibration)
-    _side_by_side(starts, out, errors, as_json=as_json)
+    fidelity = None if calibration is None else _calibrated(calibration)
+    _side_by_side(starts, out, fidelity, as_json=as_json)
 
 
-def _side_by_side(starts: int, out: Path | None, errors: str | None, *, as_json: bool) -> NoReturn:
+def _side_by_side(
+    starts: int, out: Path | None, fidelity: _Fidelity | None, *, as_json: bool
+) -> NoReturn:
     if out is not None:
         _region(out)
     absent = lacking()
@@ -122,16 +132,18 @@ def _side_by_side(starts: int, out: Path | None, errors: str | None, *, as_json:
     except KeyboardInterrupt:
         click.echo("interrupted; everything is stopped.", err=True)
         sys.exit(130)
+    errors = None if fidelity is None else fidelity.errors
+    tables = _table(lines, errors) + ("" if fidelity is None else f"\n\n{fidelity.by_load}")
     if as_json:
         show_json([asdict(line) | {"fidelity": _fidelity(line, errors)} for line in lines])
     else:
-        click.echo(_table(lines, errors))
+        click.echo(tables)
     for line in lines:
         for difference in line.unexplained:
             click.echo(f"unexplained, {line.name}: {difference}", err=True)
     if out is not None:
         before, after = _region(out)
-        out.write_text(f"{before}{BEGIN}\n{_table(lines, errors)}\n{END}{after}")
+        out.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
     sys.exit(1 if any(line.unexplained for line in lines) else 0)
 
 
@@ -158,15 +170,20 @@ def _region(path: Path) -> tuple[str, str]:
 
 
 def _table(lines: list[Line], errors: str | None) -> str:
-    rows = [_HEAD, tuple("---" for _ in _HEAD)]
-    rows += [
+    return _markdown(
+        _HEAD,
         (
-            *(line.name, line.kind, line.version, _starts(line), _memory(line)),
-            *(_differences(line), _fidelity(line, errors)),
-        )
-        for line in lines
-    ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+            (
+                *(line.name, line.kind, line.version, _starts(line), _memory(line)),
+                *(_differences(line), _fidelity(line, errors)),
+            )
+            for line in lines
+        ),
+    )
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def _starts(line: Line) -> str:
@@ -196,19 +213,42 @@ def _fidelity(line: Line, errors: str | None) -> str:
     return errors or "not measured: `harness calibrate URL --out FILE`"
 
 
-def _calibrated(path: Path) -> str:
-    """The errors of a calibration on loads that it was not fitted to, in one line."""
+@dataclass(frozen=True, slots=True)
+class _Fidelity:
+    """A calibration on loads that it was not fitted to."""
+
+    errors: str
+    """In one line."""
+    by_load: str
+    """As a table: what was predicted for what was measured."""
+
+
+def _calibrated(path: Path) -> _Fidelity:
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         held_out = [load for load in told["loads"] if load["held_out"]]
         parts = [_error(name, held_out, key) for key, name in _SHOWN.items()]
         repetitions = int(told["repetitions"])
+        by_load = _markdown(
+            ("Load, predicted for measured", *(heading for heading, _, _ in _COLUMNS.values())),
+            ([load["name"], *(_cell(load, key) for key in _COLUMNS)] for load in held_out),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         stop(
             f"{path} is no calibration: {error!r}. "
             "Write one with `harness calibrate URL --out FILE`."
         )
-    return f"{', '.join(parts)}; {len(held_out)} held-out loads, {repetitions} repetitions"
+    errors = f"{', '.join(parts)}; {len(held_out)} held-out loads, {repetitions} repetitions"
+    return _Fidelity(errors, by_load)
+
+
+def _cell(load: Mapping[str, Any], key: str) -> str:
+    _, factor, form = _COLUMNS[key]
+    predicted, measured = (load[side][key] * factor for side in ("predicted", "measured"))
+    error = load["error"].get(key)
+    if error is None:
+        return "0" if not predicted else f"{predicted:{form}} for 0"
+    return f"{predicted:{form}} for {measured:{form}} ({error:.0%})"
 
 
 def _error(name: str, loads: list[Mapping[str, Any]], key: str) -> str:

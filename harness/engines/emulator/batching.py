@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.engines.emulator.books import Books
     from harness.engines.emulator.play import Metronome, Play
     from harness.engines.scheduler import SchedulerConfig, StepPlan
+    from harness.engines.scheduler.counters import Gauges
     from harness.engines.spec import BatchingSpec
 
 
@@ -94,7 +95,12 @@ class Batch(Turns):
     @property
     def waiting(self) -> int:
         """Sequences without a place, the preempted ones included."""
-        return self.stepper.scheduler.waiting
+        return self.stepper.waiting
+
+    @property
+    def gauges(self) -> Gauges:
+        """See `Turns`: as of the end of the last step."""
+        return self.stepper.gauges
 
     def admit(self) -> None:
         """Step if there is work and nothing is computed."""
@@ -122,9 +128,8 @@ class Batch(Turns):
     def forget(self, generation: Generation) -> None:
         """Its answer is over, or its client is gone: what is not generated never will be."""
         for part in generation.parts:
-            if part.number:
-                self.stepper.scheduler.abort(part)
-            part.finished = True
+            self.stepper.abort(part)
+        self.admit()  # the empty step that tells of it, if nothing is computed
         if not generation.over:
             whole = all(part.tokens == part.length for part in generation.parts)
             generation.over = True
@@ -146,7 +151,7 @@ class Batch(Turns):
     def _queue_up(self, generation: Generation) -> None:
         for part in generation.parts:
             if not part.finished:
-                self.stepper.scheduler.add(part)
+                self.stepper.add(part)
         self.admit()
 
     def _begin(self, now_s: float) -> None:

@@ -9,6 +9,7 @@ the harness.
 command         with                                 answers
 ==============  ===================================  ==========================================
 ``ledger``      ``after``: records collected before  ``entries``, ``last``, ``more``
+``forget``                                           number of the last record, now dropped
 ``fault``       ``faults``: list of faults to add    names of the faults that are set
 ``clear``                                            names of the faults that are set: none
 ``settings``    ``set``: changes                     all settings
@@ -94,6 +95,12 @@ def _ledger(emulator: Emulator, after: int) -> dict[str, Any]:
     return {"entries": entries, "last": emulator.first_record + len(entries) - 1, "more": more}
 
 
+def _forget(emulator: Emulator) -> int:
+    last = emulator.first_record + len(emulator.records) - 1
+    emulator.collected(last)
+    return last
+
+
 def _fault(emulator: Emulator, faults: list[dict[str, Any]]) -> list[str]:
     emulator.set_faults(faults)
     return emulator.faults.names
@@ -116,6 +123,7 @@ def _down(emulator: Emulator) -> int:
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "ledger": _ledger,
+    "forget": _forget,
     "fault": _fault,
     "clear": _clear,
     "settings": _settings,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Protocol
 
+from harness.engines.scheduler.counters import Gauges
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -75,6 +77,11 @@ class Turns:
     def waiting(self) -> int:
         """Answers whose turn has not come."""
         return len(self._queue)
+
+    @property
+    def gauges(self) -> Gauges:
+        """What the server's own gauges show: here the moment, as there are no steps."""
+        return Gauges(running=self.running, waiting=self.waiting)
 
     def sleep(self, level: int) -> None:
         """Begin no answer until `wake`; those that are under way are finished."""

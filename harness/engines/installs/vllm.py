@@ -68,7 +68,7 @@ class Vllm(Installation):
         fitting = tags.get(_CPU_TORCH_TAG)
         if fitting is None:
             say(f"  no Python 3.11 on PATH, for which alone torch's CPU build is pinned: {_CUDA}")
-        elif self._has_cpu_torch(fitting, say):
+        elif finds_cpu_torch(fitting, say):
             ensure(location / "venv", lock("vllm"), lock("torch-cpu"), python=fitting, say=say)
             return
         else:
@@ -83,18 +83,6 @@ class Vllm(Installation):
             )
         self.require_room(_CUDA_DISK_MB, _CUDA_TEMPORARY_MB)
         ensure(location / "venv", lock("vllm"), lock("torch"), python=able, say=say)
-
-    def _has_cpu_torch(self, python: Path, say: Callable[[str], object]) -> bool:
-        """Whether pip finds the wheel; a wheel with another hash is an error, not a no."""
-        say("  looking for torch's CPU build, about 200 MB")
-        options = ["--dry-run", "--ignore-installed", "--require-hashes", "--no-deps"]
-        try:
-            pip_install(python, *options, "-r", lock("torch-cpu"), say=lambda _: None)
-        except CommandError as error:
-            if _NO_SUCH.search("\n".join(error.tail)):
-                return False
-            raise
-        return True
 
     def _pythons(self) -> dict[str, Path]:
         """Interpreters that can make an environment, by tag; ours is preferred to another."""
@@ -113,6 +101,25 @@ class Vllm(Installation):
         ask = "from vllm.platforms import current_platform as p; assert p.is_cpu(), p"
         offline = ("VLLM_NO_USAGE_STATS=1", "DO_NOT_TRACK=1", "HF_HUB_OFFLINE=1")
         return [["env", *offline, self.programs()["python"], "-c", ask]]
+
+
+def finds_cpu_torch(python: Path, say: Callable[[str], object]) -> bool:
+    """Whether pip finds torch's CPU build for ``python`` in the indexes and folders it knows.
+
+    Raises:
+        CommandError: pip failed for another reason; a wheel with another hash is an error, not a
+            no.
+        EnvironmentBuildError: there is no pip.
+    """
+    say("  looking for torch's CPU build, about 200 MB")
+    options = ["--dry-run", "--ignore-installed", "--require-hashes", "--no-deps"]
+    try:
+        pip_install(python, *options, "-r", lock("torch-cpu"), say=lambda _: None)
+    except CommandError as error:
+        if _NO_SUCH.search("\n".join(error.tail)):
+            return False
+        raise
+    return True
 
 
 _CUDA = "taking its CUDA build from the package index instead, 5.8 GB on disk rather than 2.5 GB"

@@ -75,8 +75,8 @@ class Simulation:
     prefix_queries: int = 0
     prefix_hits: int = 0
     waiting_s: float = 0.0
-    """Time spent without a place in the step, over all requests: their mean number is this over
-    the time, as vLLM's gauge tells it."""
+    """The sum over all replicas of `Gauges.waiting` by time: over the time, it is what somebody
+    reads who looks at vLLM's gauge all the time."""
     most_waiting: int = 0
     """Most requests that waited at one replica when another arrived."""
     most_kv_usage: float = 0.0
@@ -153,7 +153,7 @@ class _Fleet:
     ) -> None:
         self._steppers = [Stepper(config, step_time) for _ in range(replicas)]
         self._front = front
-        self._front_free_s = [0.0] * replicas
+        self._front_free_s = [-math.inf] * replicas
         self._unfinished = [0] * replicas
         self._balancing, self._after = balancing, after
         self._ends: list[tuple[float, int]] = []
@@ -161,7 +161,8 @@ class _Fleet:
         self._coming: list[tuple[float, int, Arrival]] = []
         self._passed: list[tuple[float, int, int, Arrival]] = []
         """Requests on their way from the front to the engine of a replica."""
-        self._since_s = [0.0] * replicas
+        self._told_s = [0.0] * replicas
+        """When each replica last set its gauges."""
         self._came = 0
         self._simulation = Simulation()
 
@@ -201,11 +202,8 @@ class _Fleet:
 
     def _queue_up(self, number: int, at_s: float, arrival: Arrival) -> None:
         stepper = self._steppers[number]
-        self._pass_time(number, at_s)
-        stepper.scheduler.add(_Job(arrival))
-        self._simulation.most_waiting = max(
-            self._simulation.most_waiting, stepper.scheduler.waiting
-        )
+        stepper.add(_Job(arrival))
+        self._simulation.most_waiting = max(self._simulation.most_waiting, stepper.waiting)
         if stepper.end_s is None:
             self._begin(number, at_s)
 
@@ -219,8 +217,11 @@ class _Fleet:
         stepper = self._steppers[number]
         usage = stepper.scheduler.kv_usage
         self._simulation.most_kv_usage = max(self._simulation.most_kv_usage, usage)
+        told = stepper.gauges.waiting
         end_s, plan = stepper.end()
-        self._pass_time(number, end_s)
+        if told:
+            self._simulation.waiting_s += told * (end_s - self._told_s[number])
+        self._told_s[number] = end_s
         token_s = self._front.token_s
         at_s = max(end_s, self._front_free_s[number]) if token_s else end_s
         for sequence in plan.sampled:
@@ -237,12 +238,6 @@ class _Fleet:
         for sequence in plan.last:
             self._note(number, sequence)  # type: ignore[arg-type]  # only jobs are added
         self._begin(number, end_s)
-
-    def _pass_time(self, number: int, to_s: float) -> None:
-        waiting = self._steppers[number].waiting
-        if waiting:
-            self._simulation.waiting_s += waiting * (to_s - self._since_s[number])
-        self._since_s[number] = to_s
 
     def _note(self, number: int, job: _Job) -> None:
         self._unfinished[number] -= 1

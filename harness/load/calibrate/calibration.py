@@ -185,6 +185,6 @@ def _noise(runs: Sequence[Measured]) -> dict[str, float]:
 
 
 def _figures(measured: Measured) -> dict[str, float]:
-    figures = asdict(replace(measured, requests=(), steps=()))
-    del figures["requests"], figures["steps"]
+    figures = asdict(replace(measured, requests=(), ahead=None, steps=()))
+    del figures["requests"], figures["ahead"], figures["steps"]
     return figures

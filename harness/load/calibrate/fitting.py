@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from harness.engines.scheduler.simulate import Arrival, simulate
 from harness.engines.scheduler.steptime import Fitted
-from harness.load.calibrate.loads import Load
+from harness.load.calibrate.loads import AHEAD_S, Load
 from harness.load.calibrate.measuring import Measured
 
 if TYPE_CHECKING:
@@ -65,22 +65,29 @@ def predict(config: SchedulerConfig, prices: Prices, load: Load, measured: Measu
     sent = min(load.concurrency, len(requests))
     following = iter(requests[sent:])
 
+    ahead = measured.ahead
+    first = [Arrival(0.0, each.prompt_tokens, each.answer_tokens) for each in requests[:sent]]
+    before = []
+    if ahead is not None:
+        before.append(Arrival(-AHEAD_S, ahead.prompt_tokens, ahead.answer_tokens))
+
     def again(outcome: Outcome) -> Arrival | None:
-        each = next(following, None)
+        each = None if outcome.arrival in before else next(following, None)
         if each is None:
             return None
         return Arrival(outcome.last_at_s, each.prompt_tokens, each.answer_tokens)
 
-    first = [Arrival(0.0, each.prompt_tokens, each.answer_tokens) for each in requests[:sent]]
-    run = simulate(first, config, prices, after=again)
+    run = simulate([*before, *first], config, prices, after=again)
+    met = [outcome for outcome in run.outcomes if outcome.arrival not in before]
     return Measured.of(
         requests,
         seconds=run.ended_at_s,
-        ttft_s=[each.ttft_s for each in run.outcomes],
-        itl_s=[each.itl_s for each in run.outcomes],
-        e2e_s=[each.e2e_s for each in run.outcomes],
+        ttft_s=[each.ttft_s for each in met],
+        itl_s=[each.itl_s for each in met],
+        e2e_s=[each.e2e_s for each in met],
         waiting=run.waiting_s / run.ended_at_s,
         preemptions=run.preemptions,
+        ahead=ahead,
     )
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass, field
-from statistics import mean, median, quantiles
+from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from harness import answer as answers
-from harness.engines.metrics import labels_of, read_metrics, total
+from harness.engines.metrics import labels_of, total
 from harness.engines.scheduler import SchedulerConfig
-from harness.load.calibrate.loads import Request, words
+from harness.load.calibrate.loads import AHEAD_S, Request, words
+from harness.load.calibrate.metering import metrics, watched
 from harness.load.calibrate.steps import Step, Stream, steps
 from harness.load.driving import Call, closed
 from harness.load.timing import timing
@@ -20,18 +20,15 @@ from harness.wire import Request as Asked
 from harness.wire import http1
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from harness.answer import Answer
-    from harness.engines.metrics import Series
     from harness.load.calibrate.loads import Load
     from harness.load.timing import Timing
     from harness.wire import Exchange
-    from harness.wire.engine import LoadEngine
+    from harness.wire.engine import LoadEngine, Ticket
 
 _PROBE_WORDS = 40
-_SAMPLE_S = 0.25
-"""A metrics page costs a server some milliseconds, in which it serves nobody."""
 _OK = 200
 _PREEMPTIONS = "vllm:num_preemptions_total"
 _WAITING = "vllm:num_requests_waiting"
@@ -114,8 +111,10 @@ class Measured:
     """The nine deciles; the fifth is the median."""
     e2e_deciles_s: tuple[float, ...] = field(repr=False)
     waiting: float
-    """Requests waiting, on average over the load."""
+    """What the server's gauge of waiting requests showed, on average over the time."""
     preemptions: float
+    ahead: Request | None = None
+    """What was computed when the load began, as it turned out."""
     steps: tuple[Step, ...] = field(default=(), repr=False)
     """Those seen through the streams; none of a prediction."""
 
@@ -130,6 +129,7 @@ class Measured:
         e2e_s: Sequence[float],
         waiting: float,
         preemptions: float,
+        ahead: Request | None = None,
         steps: Sequence[Step] = (),
     ) -> Measured:
         """Sum up what each request met, in no order, within ``seconds``."""
@@ -143,6 +143,7 @@ class Measured:
             e2e_deciles_s=_deciles(e2e_s),
             waiting=waiting,
             preemptions=preemptions,
+            ahead=ahead,
             steps=tuple(steps),
         )
 
@@ -167,7 +168,7 @@ def discover(
     bearer = () if key is None else (("authorization", f"Bearer {key}"),)
     asked = Asked(method="GET", url=f"{url}/v1/models", headers=bearer)
     models = _json(engine.submit(asked).wait().exchange)
-    info = labels_of(_metrics(engine, url), "vllm:cache_config_info")
+    info = labels_of(metrics(engine, url), "vllm:cache_config_info")
     served = models.get("data") or [{}]
     if not info.get("num_gpu_blocks", "").isdigit() or "max_model_len" not in served[0]:
         raise CalibrateError(
@@ -201,18 +202,23 @@ def measure(engine: LoadEngine, target: Target, load: Load, *, seed: str) -> Mea
         CalibrateError: an answer was not whole.
     """
 
-    def make(number: int) -> Call:
-        each = load.requests[number]
+    def asked(each: Request, number: int) -> Asked:
         count = max(1, round(each.prompt_tokens / target.tokens_per_word))
-        return Call(_asked(target, words(count, f"{seed} {number}"), each.answer_tokens))
+        return _asked(target, words(count, f"{seed} {number}"), each.answer_tokens)
 
-    before = total(_metrics(engine, target.url), _PREEMPTIONS) or 0.0
-    with _watched(engine, target.url) as pages:
+    def make(number: int) -> Call:
+        return Call(asked(load.requests[number], number))
+
+    before = total(metrics(engine, target.url), _PREEMPTIONS) or 0.0
+    ahead = None
+    with watched(engine, target.url, _WAITING) as waiting:
+        if load.ahead is not None:
+            ahead = engine.submit(asked(load.ahead, -1))
+            time.sleep(AHEAD_S)
         drive = closed(engine, make, users=load.concurrency, requests=len(load.requests))
-    after = total(_metrics(engine, target.url), _PREEMPTIONS) or 0.0
+    after = total(metrics(engine, target.url), _PREEMPTIONS) or 0.0
     met = [answers.read(each.exchange) for each in drive.recorded]
     times = [_timed(answer) for answer in met]
-    waiting = [total(_samples(page), _WAITING) or 0.0 for page in pages]
     requests = [
         Request(_prompt_tokens(answer), each.tokens)
         for answer, each in zip(met, times, strict=True)
@@ -227,29 +233,19 @@ def measure(engine: LoadEngine, target: Target, load: Load, *, seed: str) -> Mea
         ttft_s=[each.ttft_ms / 1000 for each in times],
         itl_s=[(each.tpot_ms or 0.0) / 1000 for each in times],
         e2e_s=[each.e2e_ms / 1000 for each in times],
-        waiting=mean(waiting) if waiting else 0.0,
+        waiting=waiting.mean(drive.begun_ns, drive.ended_ns),
         preemptions=after - before,
+        ahead=_turned_out(ahead),
         steps=steps(streams),
     )
 
 
-@contextmanager
-def _watched(engine: LoadEngine, url: str) -> Iterator[list[Exchange]]:
-    """The server's metrics pages while it is busy; nobody reads them before it is over."""
-    pages: list[Exchange] = []
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(_SAMPLE_S):
-            pages.append(engine.submit(_page(url)).wait().exchange)
-
-    thread = threading.Thread(target=watch, name="metrics", daemon=True)
-    thread.start()
-    try:
-        yield pages
-    finally:
-        over.set()
-        thread.join()
+def _turned_out(ahead: Ticket | None) -> Request | None:
+    if ahead is None:
+        return None
+    answer = answers.read(ahead.wait().exchange)
+    _timed(answer)
+    return Request(_prompt_tokens(answer), 1)
 
 
 def _deciles(values: Sequence[float]) -> tuple[float, ...]:
@@ -299,23 +295,6 @@ def _broken(exchange: Exchange) -> CalibrateError:
         f"{response.status}, {exchange.end} {exchange.detail}, {shown!r}; without whole answers "
         "there is nothing to fit",
     )
-
-
-def _page(url: str) -> Asked:
-    return Asked(method="GET", url=f"{url}/metrics")
-
-
-def _metrics(engine: LoadEngine, url: str) -> tuple[Series, ...]:
-    return _samples(engine.submit(_page(url)).wait().exchange)
-
-
-def _samples(exchange: Exchange) -> tuple[Series, ...]:
-    """The samples of a metrics page; none if it is none."""
-    response = http1.parse(exchange)
-    try:
-        return read_metrics(response.body.decode()) if response.status == _OK else ()
-    except ValueError:
-        return ()
 
 
 def _json(exchange: Exchange) -> dict[str, Any]:

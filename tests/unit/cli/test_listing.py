@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -84,22 +84,31 @@ def test_a_file_without_a_place_for_the_table_is_refused_before_anything_is_star
     assert str(page) in result.stderr
 
 
+def load(name: str, held_out: bool, **errors: float | None) -> dict[str, Any]:
+    measured = {"throughput": 2000.0, "ttft_s": 0.05, "e2e_s": 1.5, "waiting": 0, "preemptions": 0}
+    return {
+        "name": name,
+        "held_out": held_out,
+        "measured": {**measured, "waiting": 2.5 if "waiting" in errors else 0},
+        "predicted": {**measured, "throughput": 2020.0, "waiting": 2.25, "preemptions": 3},
+        "error": errors,
+    }
+
+
 CALIBRATION = {
     "repetitions": 3,
     "loads": [
-        {
-            "held_out": True,
-            "error": {"throughput": 0.01, "ttft_s": 0.2, "e2e_s": 0.03, "waiting": 0.1},
-        },
-        {"held_out": True, "error": {"throughput": 0.02, "ttft_s": 0.04, "e2e_s": None}},
-        {"held_out": True, "error": {"throughput": 0.06, "ttft_s": 0.08, "e2e_s": 0.05}},
-        {"held_out": False, "error": {"throughput": 0.9, "ttft_s": 0.9, "e2e_s": 0.9}},
+        load("1 at a time", True, throughput=0.01, ttft_s=0.2, e2e_s=0.03, waiting=0.1),
+        load("4 at a time", True, throughput=0.02, ttft_s=0.04, e2e_s=None),
+        load("16 at a time", True, throughput=0.06, ttft_s=0.08, e2e_s=0.05),
+        load("64 at a time", False, throughput=0.9, ttft_s=0.9, e2e_s=0.9),
     ],
 }
 
 
 def test_the_figures_shown_are_those_a_calibration_is_judged_by() -> None:
     assert tuple(listing._SHOWN)[: len(JUDGED)] == JUDGED
+    assert tuple(listing._COLUMNS) == tuple(listing._SHOWN)
 
 
 @pytest.mark.usefixtures("measured")
@@ -113,6 +122,16 @@ def test_errors_of_a_calibration_are_told_on_loads_it_has_not_seen(tmp_path: Pat
     )
     assert f"0 unexplained | {said} |" in shown
     assert said not in shown.splitlines()[2]
+    rows = shown.splitlines()
+    assert rows[-5] == (
+        "| Load, predicted for measured | Tokens/s | TTFT p50, ms | E2E p50, ms | Waiting "
+        "| Preemptions |"
+    )
+    assert rows[-3] == (
+        "| 1 at a time | 2,020 for 2,000 (1%) | 50 for 50 (20%) | 1,500 for 1,500 (3%) "
+        "| 2.25 for 2.50 (10%) | 3 for 0 |"
+    )
+    assert len(rows) == 4 + 1 + 5  # the held-out loads alone
 
 
 def test_what_was_not_measured_is_called_so_with_the_command_that_does(

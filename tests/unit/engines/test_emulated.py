@@ -96,6 +96,18 @@ def test_its_ledger_is_what_a_plain_socket_received(lab: Any) -> None:
     with_engine(lab, scenario)
 
 
+def test_a_ledger_that_nobody_wants_is_forgotten(lab: Any) -> None:
+    async def scenario(engine: EmulatedEngine) -> None:
+        await lab.talk(engine.port, chat(lab))
+        await engine.forget()
+        assert await engine.ledger() == []
+        last = await lab.talk(engine.port, chat(lab))
+        (entry,) = await engine.ledger()
+        assert (entry.sent, entry.number) == (last.raw, 2)
+
+    with_engine(lab, scenario)
+
+
 def test_a_large_ledger_comes_in_pages_and_whole(lab: Any) -> None:
     async def scenario(engine: EmulatedEngine) -> None:
         ask = chat(lab, max_tokens=250_000)

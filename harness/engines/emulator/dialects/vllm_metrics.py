@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.engines.emulator.http import Request
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+_OLDER_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _REASONS = ("stop", "length", "abort", "error", "repetition")
 
 
@@ -38,6 +39,7 @@ def routes(dialect: Dialect) -> dict[str, tuple[str, Callable[[Request], Answer 
     return {
         "/health": ("GET", lambda _: health(dialect)),
         "/metrics": ("GET", lambda _: dialect.plain(200, render(dialect).encode(), CONTENT_TYPE)),
+        "/metrics/": ("GET", lambda request: _some_metrics(dialect, request)),
         "/sleep": ("POST", lambda request: _sleep(dialect, request)),
         "/wake_up": ("POST", lambda request: _wake(dialect, request)),
         "/is_sleeping": (
@@ -50,6 +52,17 @@ def routes(dialect: Dialect) -> dict[str, tuple[str, Callable[[Request], Answer 
 def health(dialect: Dialect) -> Answer:
     """Empty 200; 503 while the engine warms up."""
     return dialect.plain(503 if dialect.turns.loading else 200, b"", "")
+
+
+def _some_metrics(dialect: Dialect, request: Request) -> Answer:
+    """All, or with ``name[]`` in the query the samples of these names.
+
+    Two parts of the real server answer: ``prometheus_fastapi_instrumentator`` without the slash,
+    which knows no names, and ``prometheus_client``'s own application with it.
+    """
+    names = parse_qs(urlsplit(request.target).query).get("name[]")
+    text = render(dialect) if names is None else only(render(dialect), frozenset(names))
+    return dialect.plain(200, text.encode(), _OLDER_TYPE)
 
 
 def _sleep(dialect: Dialect, request: Request) -> Answer:
@@ -77,6 +90,21 @@ def render(dialect: Dialect) -> str:
     return "\n".join(_Text(dialect).lines()) + "\n"
 
 
+def only(text: str, names: frozenset[str]) -> str:
+    """The samples of ``names`` in ``text``, each family under its help and type."""
+    found: list[str] = []
+    head: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if line.startswith("# HELP"):
+            head = [line]
+        elif line.startswith("#"):
+            head.append(line)
+        elif line.partition("{")[0].partition(" ")[0] in names:
+            found += [*head, line]
+            head = []
+    return "".join(found)
+
+
 class _Text:
     def __init__(self, dialect: Dialect) -> None:
         spec, self.turns = dialect.spec, dialect.turns
@@ -86,22 +114,22 @@ class _Text:
         self.labels = {"engine": "0", "model_name": spec.models[0].id}
 
     def lines(self) -> Iterator[str]:
-        turns, batch = self.turns, self.batch
+        turns, batch, gauges = self.turns, self.batch, self.turns.gauges
         for quantity in ("floating point operations", "bytes read from memory"):
             yield from self.estimated(quantity)
         yield from self.estimated("bytes written to memory")
         yield from self.gauge(
-            "num_requests_running", "Number of requests in model execution batches.", turns.running
+            "num_requests_running", "Number of requests in model execution batches.", gauges.running
         )
         yield from self.gauge(
-            "num_requests_waiting", "Number of requests waiting to be processed.", turns.waiting
+            "num_requests_waiting", "Number of requests waiting to be processed.", gauges.waiting
         )
         yield from self.gauge(
             "num_requests_waiting_by_reason",
             "Number of waiting requests by reason. Reason labels: 'capacity' = waiting for "
             "scheduling capacity; 'deferred' = deferred by transient constraints (LoRA budget, "
             "KV transfer, blocked status). Sum of all reasons equals vllm:num_requests_waiting.",
-            {"capacity": turns.waiting, "deferred": 0},
+            {"capacity": gauges.waiting, "deferred": 0},
             "reason",
         )
         level = turns.sleep_level
@@ -116,7 +144,7 @@ class _Text:
         yield from self.gauge(
             "kv_cache_usage_perc",
             "KV-cache usage. 1 means 100 percent usage.",
-            0 if batch is None else batch.stepper.scheduler.kv_usage,
+            gauges.kv_usage,
         )
         yield from self.counters()
         for name, text, histogram in self.histograms():

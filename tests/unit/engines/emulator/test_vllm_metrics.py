@@ -138,13 +138,64 @@ def test_asleep_it_lets_wait_and_awake_it_goes_on(lab: Any) -> None:
         assert total(found, "engine_sleep_state", sleep_state="discard_all") == 1
         waiter = asyncio.ensure_future(it.chat(max_tokens=2))
         await it.until(lambda: it.emulator.turns.waiting == 1)
-        assert total(values(vllm_metrics.render(dialect)), "num_requests_waiting") == 1
+        told = total(values(vllm_metrics.render(dialect)), "num_requests_waiting")
+        assert told == (it.emulator.batch is None)  # asleep vLLM makes no step, and tells nothing
         assert ask("/wake_up") == (200, {"status": "awake", "tags": None})
         assert (await waiter).status == 200
         assert ask("/sleep", "?level=9")[0] == 422
 
     batched(lab, scenario)
     lab.run(scenario, dialect="vllm")
+
+
+def test_some_samples_can_be_asked_for_by_name(lab: Any) -> None:
+    async def scenario(it: Any) -> None:
+        await it.chat(max_tokens=4)
+        dialect = it.emulator.dialect
+
+        class Asked:
+            target = (
+                "/metrics/?name[]=vllm:num_requests_waiting"
+                "&name[]=vllm:e2e_request_latency_seconds_count&name[]=none"
+            )
+
+        answer = vllm_metrics.routes(dialect)["/metrics/"][1](Asked())  # type: ignore[arg-type]
+        labels = '{engine="0",model_name="tiny"}'
+        assert answer.frames[0].data.decode().splitlines() == [  # type: ignore[union-attr]
+            "# HELP vllm:num_requests_waiting Number of requests waiting to be processed.",
+            "# TYPE vllm:num_requests_waiting gauge",
+            f"vllm:num_requests_waiting{labels} 0.0",
+            "# HELP vllm:e2e_request_latency_seconds Histogram of e2e request latency in seconds.",
+            "# TYPE vllm:e2e_request_latency_seconds histogram",
+            f"vllm:e2e_request_latency_seconds_count{labels} 1.0",
+        ]
+        Asked.target = "/metrics/"
+        answer = vllm_metrics.routes(dialect)["/metrics/"][1](Asked())  # type: ignore[arg-type]
+        assert answer.frames[0].data.decode() == vllm_metrics.render(dialect)  # type: ignore[union-attr]
+        Asked.target = "/metrics/?name[]=none"
+        answer = vllm_metrics.routes(dialect)["/metrics/"][1](Asked())  # type: ignore[arg-type]
+        assert answer.frames[0].data == b""  # type: ignore[union-attr]
+
+    batched(lab, scenario)
+
+
+def test_who_arrives_amid_a_step_is_told_of_when_it_has_ended(lab: Any) -> None:
+    async def scenario(it: Any) -> None:
+        def told() -> float:
+            return total(values(vllm_metrics.render(it.emulator.dialect)), "num_requests_waiting")
+
+        asking = [asyncio.ensure_future(it.chat(max_tokens=300)) for _ in range(5)]
+        seen = [(0.0, 0, 0.0)]
+        while not all(each.done() for each in asking):
+            stepper = it.emulator.batch.stepper
+            seen.append((told(), stepper.waiting, stepper.steps))
+            await asyncio.sleep(0)
+        assert max(seen)[0] == 3  # two have a place
+        assert all(shown == 0 for shown, _, steps in seen if steps < 2)
+        assert any(now > shown for shown, now, _ in seen)
+        assert told() == 0
+
+    batched(lab, scenario)
 
 
 def test_it_is_not_healthy_while_it_warms_up(lab: Any) -> None:

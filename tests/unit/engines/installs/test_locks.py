@@ -11,12 +11,17 @@ from harness.engines.installs.locks import fingerprint_of, lock, pinned
 
 ROOT = Path(__file__).parents[4]
 FOLDER = Path(locks.__file__).parent
+RIVALS = ROOT / "tests" / "bench" / "peers" / "locks"
 PIN = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
 
 
 def pins(name: str) -> dict[str, set[str]]:
+    return pinned_by(lock(name))
+
+
+def pinned_by(path: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for package, version in PIN.findall(lock(name).read_text()):
+    for package, version in PIN.findall(path.read_text()):
         found.setdefault(package, set()).add(version)
     return found
 
@@ -36,8 +41,9 @@ def test_a_package_that_is_not_pinned_names_the_lock() -> None:
         pinned("vllm", "ollama")
 
 
-def test_both_locks_of_vllm_can_be_installed_together() -> None:
-    one, other = pins("vllm"), pins("torch")
+@pytest.mark.parametrize("path", [lock("vllm"), RIVALS / "guidellm.lock"])
+def test_torch_can_be_installed_with_what_needs_it(path: Path) -> None:
+    one, other = pinned_by(path), pins("torch")
     shared = one.keys() & other.keys()
     assert shared
     assert {name: one[name] for name in shared} == {name: other[name] for name in shared}

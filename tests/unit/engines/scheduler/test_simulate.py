@@ -59,6 +59,25 @@ def test_past_its_capacity_an_engine_makes_wait_and_preempts() -> None:
     assert all(outcome.tokens == 100 for outcome in crowded.outcomes)
 
 
+def test_who_waits_is_seen_for_the_length_of_the_step_after_the_one_without_a_place_for_it() -> (
+    None
+):
+    limits = replace(LIMITS, max_num_seqs=1)
+    long = Fitted(constant_s=1.0, prefill_token_s=0.1)
+    # Steps: 4 prompt tokens until 1.4, a token until 2.4, the other's 20 until 5.4, one until 6.4.
+    both = simulate([Arrival(0.0, 4, 2), Arrival(0.5, 20, 2)], limits, long)
+    assert both.ended_at_s == pytest.approx(6.4)
+    # It came amid the first, found no place in the second, and was told of until the third's end.
+    assert both.waiting_s == pytest.approx(5.4 - 2.4)
+    assert simulate([Arrival(0.0, 4, 2)], limits, long).waiting_s == 0
+
+
+def test_a_front_is_free_before_the_first_request_whenever_that_comes() -> None:
+    slow = Fitted(constant_s=1.0, front_s=0.25)
+    (outcome,) = simulate([Arrival(-5.0, 4, 1)], LIMITS, slow).outcomes
+    assert outcome.ttft_s == 1.25
+
+
 def test_replicas_share_the_load() -> None:
     arrivals = [Arrival(0.0, 4, 20) for _ in range(8)]
     ways: tuple[Balancing, ...] = ("least-busy", "round-robin")

@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from statistics import median
 
+import pytest
+
 from harness.engines.scheduler import SchedulerConfig
 from harness.engines.scheduler.steptime import Fitted
 from harness.load.calibrate import (
@@ -10,13 +12,14 @@ from harness.load.calibrate import (
     Comparison,
     Load,
     Measured,
+    Request,
     fit,
     judge,
     plan_loads,
     predict,
 )
 from harness.load.calibrate.calibration import JUDGED
-from harness.load.calibrate.loads import words
+from harness.load.calibrate.loads import AHEAD_S, words
 from harness.load.calibrate.measuring import Target
 from harness.load.calibrate.steps import Step
 
@@ -37,7 +40,14 @@ def met(load: Load, prices: Fitted = TRUE, config: SchedulerConfig = CONFIG) -> 
     """What an engine with these prices would have answered, its steps seen from outside."""
     alike = [0.0] * len(load.requests)
     asked = Measured.of(
-        load.requests, seconds=1, ttft_s=alike, itl_s=alike, e2e_s=alike, waiting=0, preemptions=0
+        load.requests,
+        seconds=1,
+        ttft_s=alike,
+        itl_s=alike,
+        e2e_s=alike,
+        waiting=0,
+        preemptions=0,
+        ahead=load.ahead,
     )
     steps = tuple(
         Step(
@@ -67,6 +77,42 @@ def test_loads_are_there_to_fit_and_to_judge_and_one_is_past_the_capacity() -> N
         "64 at a time, held out"
     )
     assert plan_loads(CONFIG, seed=3) == plan_loads(CONFIG, seed=3) != plan_loads(CONFIG, seed=4)
+
+
+def test_a_rush_that_one_step_cannot_hold_begins_behind_a_full_step() -> None:
+    config = replace(CONFIG, num_blocks=4000, max_model_len=4096, max_num_batched_tokens=2048)
+    by_name = {load.name: load for load in plan_loads(config, seed=0)}
+    assert by_name["4 at a time"].ahead is None
+    assert by_name["64 at a time"].ahead == Request(2048, 1)
+    assert by_name["64 at a time"].ahead not in by_name["64 at a time"].requests
+    for load in by_name.values():
+        first = sum(each.prompt_tokens for each in load.requests[: load.concurrency])
+        assert (load.ahead is None) == (first <= config.max_num_batched_tokens)
+    short = replace(config, max_num_batched_tokens=8192, max_model_len=1024)
+    (wide,) = (load for load in plan_loads(short, seed=0) if load.name == "64 at a time")
+    assert wide.ahead in {None, Request(1023, 1)}
+
+
+def test_what_goes_ahead_of_a_load_is_none_of_it() -> None:
+    config = replace(
+        CONFIG,
+        num_blocks=400,
+        max_model_len=1024,
+        max_num_seqs=64,
+        max_num_batched_tokens=512,
+        async_scheduling=False,
+    )
+    requests = tuple(Request(64, 1) for _ in range(16))
+    prices = Fitted(constant_s=0.0, prefill_token_s=1e-3, decode_s=1e-6)
+    calm = met(Load("16", 16, requests), prices, config)
+    rush = met(Load("16", 16, requests, ahead=Request(512, 1)), prices, config)
+    assert len(rush.requests) == len(calm.requests) == 16
+    assert rush.ahead == Request(512, 1)
+    # Eight find a place in the step after it, and eight wait until that has ended.
+    left_s = 0.512 - AHEAD_S
+    assert rush.throughput == pytest.approx(16 / (left_s + 2 * 0.512), rel=0.01)
+    assert rush.waiting == pytest.approx(8 * 0.512 / (left_s + 2 * 0.512), rel=0.01)
+    assert max(rush.ttft_deciles_s) == pytest.approx(left_s + 2 * 0.512, rel=0.01)
 
 
 def test_no_two_prompts_begin_alike() -> None:

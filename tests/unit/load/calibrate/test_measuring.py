@@ -77,6 +77,33 @@ def test_a_load_is_measured_as_it_was_answered() -> None:
     against(act)
 
 
+def test_a_load_begins_while_what_goes_ahead_of_it_is_computed() -> None:
+    load = Load("two", 2, tuple(Request(10 + k, 3 + k) for k in range(6)), ahead=Request(99, 1))
+
+    def act(client: LoadEngine, emulator: Emulator) -> None:
+        target = find(client, emulator)
+        met = measure(client, target, load, seed="s")
+        assert met.ahead == load.ahead
+        assert sorted(met.requests, key=lambda each: each.prompt_tokens) == list(load.requests)
+        assert emulator.books.finished["length"] == 6 + 1 + 1
+        assert [entry.facts["model"] for entry in emulator.records]  # they were all asked
+
+    against(act)
+
+
+def test_who_waits_is_seen_in_the_gauge_of_the_server() -> None:
+    load = Load("crowd", 8, tuple(Request(10, 40) for _ in range(16)))
+
+    def act(client: LoadEngine, emulator: Emulator) -> None:
+        target = find(client, emulator)
+        met = measure(client, target, load, seed="s")
+        assert 0 < met.waiting <= 4  # of eight, four have a place
+        alone = measure(client, target, Load("one", 1, load.requests[:2]), seed="t")
+        assert alone.waiting == 0
+
+    against(act)
+
+
 def test_what_is_no_vllm_cannot_be_calibrated() -> None:
     def act(client: LoadEngine, emulator: Emulator) -> None:
         with pytest.raises(CalibrateError) as caught:
