@@ -8,23 +8,37 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from itertools import count, islice
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from harness.load.workload.arrival import staggered
+from harness.wire import WireError
+from harness.wire.engine.natives import Bell
+from harness.wire.engine.slices import short
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
     from harness.wire import Request
     from harness.wire.engine import LoadEngine, Recorded, Ticket, Vitals
 
 _NS = 1_000_000_000
-_WATCH_S = 0.2
-"""How long a stop or an end of time may go unseen."""
+_WATCH_S, _LOOK_S = 0.2, 0.1
+"""How long a stop may go unseen, and how often it is looked whether it is `Enough`."""
 _AHEAD_S = 0.5
 """How early a scheduled request is handed to the engine."""
+_LEAST_STOCK, _MOST_STOCK = 16, 4096
+"""Requests of a closed loop that are prepared ahead: as many as there are users, within these."""
+_MOMENT_S = 0.25
+"""How long the beginning of a load may be put off for its stock."""
+_DOSE, _PAUSE_S = 16, 0.002
+"""So many are prepared at a time, in some tenths of a millisecond, and so long it is rested then,
+unless the stock runs out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,11 @@ class Call:
 
 Make = Callable[[int], Call]
 """The request of a number: a pure function, so that any process makes the same."""
+
+Enough = Callable[[Sequence["Recorded"], Collection["Ticket"]], bool]
+"""Told what has ended and what is under way, says whether a load may end before its time.
+
+It is asked ten times a second, in the thread that plays the load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +70,9 @@ class Drive:
     before: Vitals
     after: Vitals
     complete: bool
-    """Whether all that was planned was asked; not if it was stopped."""
+    """Whether all that was planned was asked; not if it was stopped or cut short."""
+    cut: bool = False
+    """Whether it was ended early because that was `Enough`."""
 
     @property
     def seconds(self) -> float:
@@ -70,13 +91,14 @@ def closed(
     seed: int = 1,
     first: int = 0,
     stop: threading.Event | None = None,
+    enough: Enough | None = None,
 ) -> Drive:
     """Keep ``users`` requests under way, a new one as soon as one ends.
 
     It ends after ``seconds`` or ``requests``, whichever comes first; what is under way then is
     waited for. Numbers count from ``first``. With ``stagger_s`` the users start at random within
-    that time, so that they do not run in step. Setting ``stop`` asks nothing more and gives up
-    what is under way.
+    that time, so that they do not run in step. Setting ``stop``, or ``enough``, asks nothing more
+    and gives up what is under way. Requests are made a little ahead of their time.
 
     Raises:
         ValueError: no users, neither an end in time nor in requests, or one that is not positive.
@@ -88,18 +110,21 @@ def closed(
         raise ValueError("a closed loop without an end: give seconds or requests")
     if (seconds is not None and not seconds > 0) or (requests is not None and requests < 1):
         raise ValueError(f"a load of {seconds} seconds and {requests} requests: give more than 0")
-    run = _Run(engine, make, stop)
-    until = None if seconds is None else run.begun_ns + round(seconds * _NS)
-    numbers = islice(count(first), requests)
-    starts = staggered(users, stagger_s, seed=seed)
-    for number, at_s in zip(islice(numbers, users), starts, strict=False):
-        run.ask(number, run.begun_ns + round(at_s * _NS) if stagger_s else None)
-    while run.under_way and run.await_one():
-        if not run.stopped and (until is None or time.monotonic_ns() < until):
-            for number in islice(numbers, 1):
-                run.ask(number)
-    asked_all = requests is None or run.asked >= requests
-    return run.over(complete=not run.stopped and (seconds is not None or asked_all))
+    with _Run(engine, make, stop, enough) as run:
+        numbers = islice(count(first), requests)
+        opening = [run.prepare(number) for number in islice(numbers, users)]
+        run.open_stock(numbers, min(max(users, _LEAST_STOCK), _MOST_STOCK))
+        run.begun_ns = time.monotonic_ns()
+        if stagger_s:
+            for ticket, at_s in zip(opening, staggered(users, stagger_s, seed=seed), strict=False):
+                ticket.scheduled_ns = run.begun_ns + round(at_s * _NS)
+        run.follow(None if seconds is None else run.begun_ns + round(seconds * _NS))
+        run.hand_over(*opening)
+        run.keep_stock()
+        run.wait()
+        drive = run.over(complete=not run.stopped)
+    asked_all = requests is None or len(drive.recorded) >= requests
+    return replace(drive, complete=drive.complete and (seconds is not None or asked_all))
 
 
 def scheduled(
@@ -109,94 +134,141 @@ def scheduled(
     *,
     first: int = 0,
     stop: threading.Event | None = None,
+    enough: Enough | None = None,
 ) -> Drive:
     """Ask when it is due, whatever has been answered until then: an open loop.
 
     ``at_s`` are the moments, ascending, in seconds from the beginning; the k-th belongs to number
     ``first + k``. The engine's loop starts each itself, so that no thread has to wake in time.
+    ``stop`` and ``enough`` end it as they end a `closed` loop.
 
     Raises:
         ValueError: the moments do not ascend.
         WireError: the engine does not run, a request cannot be sent, or too many are waiting.
     """
-    run = _Run(engine, make, stop)
-    last = 0.0
-    for number, moment in enumerate(at_s, first):
-        if moment < last:
-            run.give_up()
-            raise ValueError(f"request {number} is due at {moment} s, after one at {last} s")
-        last = moment
-        due_ns = run.begun_ns + round(moment * _NS)
-        if not run.idle_until(due_ns - round(_AHEAD_S * _NS)):
-            return run.over(complete=False)
-        run.ask(number, due_ns)
-    while run.under_way and run.await_one():
-        pass
-    return run.over(complete=not run.stopped)
+    with _Run(engine, make, stop, enough) as run:
+        run.begun_ns = time.monotonic_ns()
+        last = 0.0
+        for number, moment in enumerate(at_s, first):
+            if moment < last:
+                raise ValueError(f"request {number} is due at {moment} s, after one at {last} s")
+            last = moment
+            due_ns = run.begun_ns + round(moment * _NS)
+            if not run.idle_until(due_ns - round(_AHEAD_S * _NS)):
+                break
+            run.hand_over(run.prepare(number, due_ns))
+        run.wait()
+        return run.over(complete=not run.stopped)
 
 
 class _Run:
-    """The state of one drive, in the thread that called."""
+    """The state of one drive.
 
-    def __init__(self, engine: LoadEngine, make: Make, stop: threading.Event | None) -> None:
+    While it lasts the thread that called sleeps. What ends is taken in, and in a closed loop
+    followed by the next request, in the thread of the engine (`_landed`): two threads that compute
+    at once wait for each other, and where the processor is busy for whole slices of it. The
+    caller's thread keeps a stock of prepared requests, a few at a time.
+
+    Leaving the block by an exception gives up what is under way.
+    """
+
+    def __init__(
+        self,
+        engine: LoadEngine,
+        make: Make,
+        stop: threading.Event | None,
+        enough: Enough | None,
+    ) -> None:
         self._engine = engine
         self._make = make
-        self._stop = stop or threading.Event()
-        self._ended: SimpleQueue[Ticket] = SimpleQueue()
+        self._stop, self._enough = stop or threading.Event(), enough
+        self._watch_s = _WATCH_S if enough is None else _LOOK_S
+        self._look_at = 0.0
+        self._bell = Bell()
+        self._exit = ExitStack()
+        self._stock: deque[Ticket] = deque()
+        self._numbers: Iterator[int] = iter(())
+        self._most = self._low = 0
+        self._hungry: deque[None] = deque()
+        """One for each request that had ended when the stock was empty."""
+        self._following = self._used_up = False
+        self._until_ns: int | None = None
         self._tickets: dict[str, Ticket] = {}
         self._recorded: list[Recorded] = []
+        self._failure: WireError | None = None
         self._before = engine.vitals()
-        self.asked = 0
-        self.stopped = False
-        self.begun_ns = time.monotonic_ns()
+        self.stopped = self.cut = False
+        self.begun_ns = 0
 
-    @property
-    def under_way(self) -> int:
-        return len(self._tickets)
+    def __enter__(self) -> Self:
+        self._exit.callback(self._bell.close)
+        self._exit.enter_context(short())
+        return self
 
-    def ask(self, number: int, due_ns: int | None = None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._give_up()
+        self._exit.close()
+
+    def prepare(self, number: int, due_ns: int | None = None) -> Ticket:
         call = self._make(number)
         labels = {**call.labels, "number": str(number)}
-        try:
-            ticket = self._engine.submit(call.request, scheduled_ns=due_ns, labels=labels)
-        except BaseException:
-            self.give_up()
-            raise
-        self.asked += 1
-        self._tickets[ticket.id] = ticket
-        ticket.add_done_callback(self._ended.put)
+        return self._engine.prepare(call.request, scheduled_ns=due_ns, labels=labels)
 
-    def await_one(self) -> bool:
-        """Wait for an end; False once there is nothing to wait for."""
-        while self._tickets:
-            try:
-                self._keep(self._ended.get(timeout=_WATCH_S))
-            except Empty:
-                self._look()
-            except BaseException:
-                self.give_up()
-                raise
-            else:
-                self._look()
-                return True
-        return False
+    def hand_over(self, *tickets: Ticket) -> None:
+        for ticket in tickets:
+            self._tickets[ticket.id] = ticket
+            ticket.add_done_callback(self._landed)
+        self._engine.hand_over(*tickets)
+
+    def follow(self, until_ns: int | None) -> None:
+        """Have a request that ends followed by another, until that moment."""
+        self._following, self._until_ns = True, until_ns
+
+    def open_stock(self, numbers: Iterator[int], most: int) -> None:
+        """Have up to ``most`` requests of ``numbers`` prepared, as many as a moment allows."""
+        self._numbers, self._most, self._low = numbers, most, most // 2
+        until = time.monotonic() + _MOMENT_S
+        for number in islice(numbers, most):
+            self._stock.append(self.prepare(number))
+            if time.monotonic() > until:
+                return
+
+    def keep_stock(self) -> None:
+        """Keep the stock up until all requests are prepared, or nothing more is asked."""
+        for done, number in enumerate(self._numbers, 1):
+            while len(self._stock) >= self._most and self._open:
+                self._idle(self._watch_s)
+            if not self._open:
+                break
+            self._stock.append(self.prepare(number))
+            if done % _DOSE == 0 and len(self._stock) > self._low // 2:
+                time.sleep(_PAUSE_S)
+            self._attend()
+        self._used_up, self._low = True, -1
 
     def idle_until(self, moment_ns: int) -> bool:
-        """Wait for that moment, taking in what ends meanwhile; False if stopped."""
-        while not self.stopped and (left := moment_ns - time.monotonic_ns()) > 0:
-            try:
-                self._keep(self._ended.get(timeout=min(left / _NS, _WATCH_S)))
-            except Empty:
-                pass
-            except BaseException:
-                self.give_up()
-                raise
-            self._look()
+        """Wait for that moment; False if stopped."""
+        while not self.stopped:
+            left_s = (moment_ns - time.monotonic_ns()) / _NS
+            self._idle(max(0.0, min(left_s, self._watch_s)))
+            if left_s <= 0:
+                break
         return not self.stopped
 
+    def wait(self) -> None:
+        """Wait until everything has ended."""
+        while self._tickets or (self._hungry and self._stock and self._open):
+            self._idle(self._watch_s)
+            if self.stopped:
+                self._give_up()  # also what was asked just when it was stopped
+
     def over(self, *, complete: bool) -> Drive:
-        while self.await_one():
-            pass
         return Drive(
             recorded=tuple(sorted(self._recorded, key=_due)),
             begun_ns=self.begun_ns,
@@ -204,20 +276,74 @@ class _Run:
             before=self._before,
             after=self._engine.vitals(),
             complete=complete,
+            cut=self.cut,
         )
 
-    def _keep(self, ticket: Ticket) -> None:
-        del self._tickets[ticket.id]
+    @property
+    def _open(self) -> bool:
+        """Whether what ends is followed by another."""
+        until_ns = self._until_ns
+        return (
+            self._following
+            and not self.stopped
+            and (until_ns is None or time.monotonic_ns() < until_ns)
+        )
+
+    def _landed(self, ticket: Ticket) -> None:
+        """Take in what has ended, and let another follow; in the thread of the engine."""
         if ticket.recorded is not None:
             self._recorded.append(ticket.recorded)
+        if self._open:
+            try:
+                self.hand_over(self._stock.popleft())
+            except IndexError:
+                if not self._used_up:
+                    self._hungry.append(None)
+            except WireError as error:
+                self._failure = error
+        del self._tickets[ticket.id]  # now that the next one is there, or asked for
+        if (
+            len(self._stock) == self._low
+            or self._hungry
+            or self._failure is not None
+            or not self._tickets
+        ):
+            self._bell.ring()
+
+    def _feed(self) -> None:
+        """Let another follow where the stock was empty."""
+        while self._hungry and self._open:
+            try:
+                ticket = self._stock.popleft()
+            except IndexError:  # the next one prepared will do
+                return
+            self._hungry.popleft()
+            self.hand_over(ticket)
+
+    def _idle(self, seconds: float) -> None:
+        """Sleep until there is something to do, or so long."""
+        if self._bell.wait(seconds):
+            self._bell.hush()
+        self._attend()
+
+    def _attend(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._feed()
+        now = time.monotonic()
+        if now >= self._look_at and not self.stopped:
+            self._look_at = now + self._watch_s
+            self._look()
 
     def _look(self) -> None:
-        if self._stop.is_set() and not self.stopped:
-            self.give_up()
+        enough = self._enough
+        self.cut = enough is not None and enough(self._recorded, [*self._tickets.values()])
+        if self.cut or self._stop.is_set():
+            self._give_up()
 
-    def give_up(self) -> None:
+    def _give_up(self) -> None:
         self.stopped = True
-        for ticket in self._tickets.values():
+        for ticket in list(self._tickets.values()):
             ticket.cancel()
 
 

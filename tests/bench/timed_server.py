@@ -231,6 +231,7 @@ def serve(listener: socket.socket, given: argparse.Namespace) -> None:
     server = Server(listener, given.events, first_ns, gap_ns, given.spread)
 
     def leave(*_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut the ledger off
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, leave)

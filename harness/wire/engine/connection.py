@@ -7,7 +7,6 @@ import errno
 import os
 import ssl
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -15,27 +14,20 @@ from typing import TYPE_CHECKING
 from harness.wire import stamps, tls
 from harness.wire._shared import READ_BYTES, ending
 from harness.wire.engine.channel import Channel
-from harness.wire.engine.framing import EMPTY_LINE, Framing
+from harness.wire.engine.framing import Framing
 from harness.wire.engine.natives import BROKEN, IN, OUT
 from harness.wire.engine.recorded import UNSTAMPED
 from harness.wire.exchange import End
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from harness.wire.engine.flight import Flight
+    from harness.wire.engine.intake import Intake
     from harness.wire.engine.names import Address
-    from harness.wire.engine.natives import Poller
-
-Served = Callable[[int], None]
-"""What serves a descriptor: called with what the poller reported of it."""
 
 _UNDER_WAY = (0, errno.EINPROGRESS)
 _now = time.monotonic_ns
-
-
-def _nothing(_: int) -> None:
-    """Serve a connection that carries nothing."""
 
 
 class State(Enum):
@@ -57,8 +49,7 @@ class Connection:
 
     def __init__(
         self,
-        poller: Poller,
-        table: dict[int, Served],
+        intake: Intake,
         over: Callable[[Connection, Flight, End, str], None],
         *,
         keep: bool,
@@ -68,7 +59,7 @@ class Connection:
         self.idle_since_ns = 0
         self.uses = 0
         self.flight: Flight | None = None
-        self._poller, self._table, self._over = poller, table, over
+        self._intake, self._over = intake, over
         self._keep, self._trust = keep, trust
         self._addresses: list[Address] = []
         self._sock: _socket.socket | None = None
@@ -76,7 +67,7 @@ class Connection:
         self._unsent = b""
         self._channel: Channel | None = None
         self._framing: Framing | None = None
-        self._read: Served = _nothing
+        self._stamps = False
 
     @property
     def alive(self) -> bool:
@@ -92,7 +83,7 @@ class Connection:
     def carry(self, flight: Flight) -> None:
         """Carry ``flight`` on this connection, which is idle."""
         self.flight = flight
-        flight.recorded.connected_ns = flight.recorded.started_ns
+        flight.connected_ns = flight.started_ns
         self._send_request(flight)
 
     def serve(self, mask: int) -> None:
@@ -102,7 +93,7 @@ class Connection:
             if mask & OUT:
                 self._flush()
             if mask & (IN | BROKEN):
-                self._read(IN)
+                self._read()
         elif state is State.CONNECTING and mask & (OUT | BROKEN):
             self._connected()
         elif state is State.SHAKING:
@@ -116,9 +107,7 @@ class Connection:
     def close(self) -> None:
         """Close the socket, whatever state it is in."""
         if self._sock is not None:
-            fd = self._sock.fileno()
-            if self._table.pop(fd, None) is not None:
-                self._poller.unregister(fd)
+            self._intake.forget(self._sock.fileno())
             self._sock.close()
             self._sock = None
         self.state = State.CLOSED
@@ -129,10 +118,10 @@ class Connection:
         if end is End.KEPT and not self._unsent:
             self.state, self.idle_since_ns = State.IDLE, _now()
             if self._sock is not None:
-                self._table[self._sock.fileno()] = self.serve
+                self._intake.pause(self._sock)
         else:
             self.close()
-        self._framing, self._unsent, self._read = None, b"", _nothing
+        self._framing, self._unsent = None, b""
         if flight is not None:
             self._over(self, flight, end, detail)
 
@@ -146,29 +135,29 @@ class Connection:
                 self._sock = sock = _socket.socket(family, kind, protocol)
                 sock.setblocking(False)
                 sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-                self._stamped(stamps.enable(sock))
+                self._stamps = stamps.enable(sock)
+                self._stamped()
                 code = sock.connect_ex(address)
             except OSError as error:
                 failure = error
                 continue
             if code in _UNDER_WAY:
                 self.state, self._mask = State.CONNECTING, OUT
-                self._table[sock.fileno()] = self.serve
-                self._poller.register(sock.fileno(), OUT)
+                self._intake.watch(sock.fileno(), OUT, self.serve)
                 return
             failure = OSError(code, os.strerror(code))
         self._failed(failure, connected=False)
 
-    def _stamped(self, stamped: bool) -> None:  # noqa: FBT001 - one caller, above
-        if not stamped and self.flight is not None:
-            self.flight.recorded.offsets_ns = (None, 0)
+    def _stamped(self) -> None:
+        if not self._stamps and self.flight is not None:
+            self.flight.offset_ns = None
 
     def _connected(self) -> None:
         flight, sock = self._here()
         if code := sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR):
             self._connect(OSError(code, os.strerror(code)))
             return
-        flight.recorded.connected_ns = _now()
+        flight.connected_ns = _now()
         where = flight.ticket.where
         if not where.tls:
             self._send_request(flight)
@@ -211,15 +200,13 @@ class Connection:
 
     def _send_request(self, flight: Flight) -> None:
         self.uses += 1
-        flight.recorded.use = self.uses
+        flight.use = self.uses
         self.state = State.BUSY
         payload = flight.ticket.payload
         self._unsent += payload if self._channel is None else self._channel.seal(payload)
         if self._keep:
             head_only = flight.ticket.request.method.upper() == "HEAD"
-            self._framing = Framing(flight.tape.pieces, head_only=head_only)
-        _, sock = self._here()
-        self._table[sock.fileno()] = self._read = self._reader(flight, sock)
+            self._framing = Framing(flight.kept, head_only=head_only)
         self._flush()
 
     def _flush(self) -> None:
@@ -232,60 +219,53 @@ class Connection:
             flight.unsent, self._unsent, sent = error, b"", 0
         self._unsent = self._unsent[sent:]
         sent_all = not self._unsent and flight.unsent is None
-        if sent_all and self.state is State.BUSY and flight.recorded.sent_ns is None:
-            flight.recorded.sent_ns = _now()
+        if sent_all and self.state is State.BUSY and flight.sent_ns is None:
+            flight.sent_ns = _now()
         self._watch(IN | OUT if self._unsent else IN)
 
     def _watch(self, mask: int) -> None:
         if self._sock is not None and mask != self._mask:
             self._mask = mask
-            self._poller.modify(self._sock.fileno(), mask)
+            self._intake.change(self._sock.fileno(), mask)
 
     # Receiving
 
-    def _reader(self, flight: Flight, sock: _socket.socket) -> Served:
-        """Make what serves ``sock`` while the answer of ``flight`` comes.
+    def _read(self) -> None:
+        _, sock = self._here()
+        try:
+            data, ancillary, _, _ = sock.recvmsg(READ_BYTES, stamps.ANCILLARY_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.broke(error)
+        else:
+            self.take(data, ancillary, _now())
 
-        It runs once for every read of every stream: what it needs is at hand as a local name, and
-        nothing is computed that can be computed after the load.
-        """
-        tape, framing, limit = flight.tape, self._framing, flight.limit
-        keep, see, stamp = tape.pieces.append, tape.seen.append, tape.arrived.extend
-        recvmsg, room, channel = sock.recvmsg, stamps.ANCILLARY_BYTES, self._channel
-
-        def read(mask: int = IN) -> None:
-            if mask != IN:
-                self.serve(mask)
-                return
+    def take(self, data: bytes, ancillary: stamps.Ancillary, seen_ns: int) -> None:
+        """Take what one read brought; nothing at all if the peer has left."""
+        flight, sock = self._here()
+        channel, framing, over = self._channel, self._framing, not data
+        if channel is not None and data:
             try:
-                data, ancillary, _, _ = recvmsg(READ_BYTES, room)
-                seen_ns = _now()
-                over = not data
-                if channel is not None and data:
-                    data, over = channel.open(data), channel.over
-            except (BlockingIOError, InterruptedError):
-                return
+                data, over = channel.open(data), channel.over
             except OSError as error:
-                self._failed(error, connected=True)
+                self.broke(error)
                 return
-            if data:
-                keep(data)
-                see(seen_ns)
-                stamp(ancillary[0][2] if ancillary else UNSTAMPED)
-                tape.size = size = tape.size + (length := len(data))
-                if (
-                    framing is not None
-                    and (data.endswith(EMPTY_LINE) or not framing.midway or length < 4)
-                    and framing.ends()
-                ):
-                    self.end(End.KEPT, "")
-                elif size > limit:
-                    why = f"the answer passed the limit of {limit} bytes"
-                    self.end(End.CANCELLED, why)
-            if over and self.flight is flight:
-                self._peer_left(flight, sock)
+        if data:
+            stamp = ancillary[0][2] if ancillary else UNSTAMPED
+            flight.kept += (data, seen_ns, stamp)
+            if framing is not None and framing.ends():
+                self.end(End.KEPT, "")
+            elif flight.size > flight.limit:
+                self.end(End.CANCELLED, f"the answer passed the limit of {flight.limit} bytes")
+            elif self._stamps and channel is None and (framing is None or framing.midway):
+                self._intake.stream(sock, flight.kept, self)
+        if over and self.flight is flight:
+            self._peer_left(flight, sock)
 
-        return read
+    def broke(self, error: OSError) -> None:
+        """The connection broke while the answer came."""
+        self._failed(error, connected=True)
 
     def _peer_left(self, flight: Flight, sock: _socket.socket) -> None:
         if flight.unsent is not None:
@@ -302,7 +282,7 @@ class Connection:
     def _remark(self) -> str:
         """Say where an idle connection was closed just as it was used again (RFC 9112 9.3.1)."""
         flight = self.flight
-        if flight is None or flight.tape.pieces or self.uses == 1:
+        if flight is None or flight.kept or self.uses == 1:
             return ""
         return f"closed by the peer before use {self.uses} of the connection"
 

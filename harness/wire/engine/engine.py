@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from harness.wire._shared import checked_timeout, new_id
 from harness.wire.engine.interpreter import quiet
 from harness.wire.engine.loop import Loop
-from harness.wire.engine.natives import start_thread
+from harness.wire.engine.natives import start_thread, thread
 from harness.wire.engine.ticket import Ticket
 from harness.wire.http1 import WireError, endpoint, serialise
 
@@ -51,6 +51,9 @@ class Vitals:
     """Connections opened; the other exchanges found an idle one."""
     cpu_s: float | None
     """CPU time of the engine's thread; None where the platform does not tell."""
+    slice_ns: int | None = None
+    """Length of its slices of the processor; None where they could not be shortened
+    (`harness.wire.engine.slices`), and busy neighbours then delay it more."""
 
 
 class LoadEngine:
@@ -79,7 +82,10 @@ class LoadEngine:
 
     With many streams in flight the loop lets arrivals gather for ``gather_s`` before it reads
     them, which halves what waiting costs; the kernel stamps them meanwhile. Where it does not
-    stamp, nothing gathers. From start to close the interpreter is kept `quiet`
+    stamp, nothing gathers. While the loop is behind, reading goes before starting: what is read
+    late merges, what starts late has a dispatch lag that says so. Its thread asks for short slices
+    of the processor (`harness.wire.engine.slices`), so that busy neighbours do not keep it waiting;
+    `Vitals.slice_ns` says whether it got them. From start to close the interpreter is kept `quiet`
     (`harness.wire.engine.interpreter`), for the whole process.
 
     Fork first and start afterwards: a thread does not survive a fork.
@@ -177,14 +183,27 @@ class LoadEngine:
             WireError: the request cannot be sent as asked, the queue is full, or the engine
                 does not run. Nothing was sent.
         """
-        loop = self._loop
-        self._refuse_unless_running()
-        if loop.queued >= self._max_queued:
-            raise WireError(
-                f"{self._max_queued} requests wait already: the load is above what the server "
-                "and max_in_flight let through. Lower the rate, or raise max_queued."
-            )
-        ticket = Ticket(
+        ticket = self.prepare(
+            request, scheduled_ns=scheduled_ns, timeout_s=timeout_s, labels=labels, id=id
+        )
+        self.hand_over(ticket)
+        return ticket
+
+    def prepare(
+        self,
+        request: Request,
+        *,
+        scheduled_ns: int | None = None,
+        timeout_s: float | None = None,
+        labels: Mapping[str, str] | None = None,
+        id: str | None = None,  # noqa: A002 - the field of Exchange it becomes
+    ) -> Ticket:
+        """Make what `hand_over` takes: all that can be done before ``request`` is due.
+
+        Raises:
+            WireError: the request cannot be sent as asked.
+        """
+        return Ticket(
             request,
             payload=serialise(request, keep=self._keep),
             where=endpoint(request.url),
@@ -194,10 +213,36 @@ class LoadEngine:
             timeout_s=self._timeout_s if timeout_s is None else checked_timeout(timeout_s),
             give_up=self._give_up,
         )
-        loop.post(lambda: loop.take(ticket))
+
+    def hand_over(self, *tickets: Ticket) -> None:
+        """Hand prepared ``tickets`` over, each once, and return at once; from any thread.
+
+        Within a callback of a ticket, which runs in the thread of the engine, it costs next to
+        nothing: that is how one request follows upon the end of another without delay.
+
+        Raises:
+            WireError: the queue is full, the engine does not run, or one of them was handed over
+                before. Nothing was sent.
+        """
+        loop = self._loop
+        self._refuse_unless_running()
+        if any(ticket.submitted_ns for ticket in tickets):
+            raise WireError("a ticket is handed over once: prepare another one.")
+        if loop.queued + len(tickets) > self._max_queued:
+            raise WireError(
+                f"{loop.queued} requests wait already: the load is above what the server "
+                "and max_in_flight let through. Lower the rate, or raise max_queued."
+            )
+        moment = time.monotonic_ns()
+        for ticket in tickets:
+            ticket.submitted_ns = moment
+        if thread() == self._thread:
+            loop.take(tickets)
+            return
+        loop.post(partial(loop.take, tickets))
         if loop.stopped:  # it stopped between the question and the hand-over
-            self._give_up(ticket)
-        return ticket
+            for ticket in tickets:
+                self._give_up(ticket)
 
     def vitals(self) -> Vitals:
         """Tell how the engine fares at this moment; from any thread."""
@@ -212,6 +257,7 @@ class LoadEngine:
             idle=loop.idle,
             opened=loop.opened,
             cpu_s=self._cpu_s(),
+            slice_ns=loop.slice_ns,
         )
 
     def close(self) -> None:

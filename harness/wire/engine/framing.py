@@ -10,6 +10,12 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from harness.wire.engine.recorded import KEPT_A_READ
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _HEAD_END = re.compile(rb"\n\r?\n")
 _STATUS = re.compile(rb"HTTP/1\.(?P<minor>[01]) (?P<code>\d{3})(?=[ \r\n])")
@@ -19,6 +25,9 @@ _FIELD = re.compile(
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*")
 EMPTY_LINE = b"\r\n\r\n"
 _BODILESS = frozenset({204, 304})
+_MOST_KNOWN = 4096
+_known: dict[bytes, int] = {}
+"""What lines with the size of a chunk say: streams have few sizes, and each is read once."""
 
 
 class _Mode(Enum):
@@ -29,42 +38,43 @@ class _Mode(Enum):
 
 
 class Framing:
-    """Watches ``pieces``, the reads of one answer, for the end of the message.
+    """Watches ``kept``, the reads of one answer, for the end of the message.
 
+    ``kept`` has `KEPT_A_READ` things of each read, of which the first are its bytes.
     ``head_only``: the request was HEAD, whose answer has no body whatever it says.
     """
 
     __slots__ = (
         "_head_only",
+        "_kept",
         "_left",
         "_mode",
-        "_pieces",
         "_rest",
         "_trailing",
         "_walked",
         "midway",
     )
 
-    def __init__(self, pieces: list[bytes], *, head_only: bool = False) -> None:
-        self._pieces = pieces
+    def __init__(self, kept: Sequence[Any], *, head_only: bool = False) -> None:
+        self._kept = kept
         self._head_only = head_only
         self._mode = _Mode.HEAD
         self._rest = b""  # received, not yet understood
-        self._walked = 0  # pieces that are
+        self._walked = 0  # of what is kept
         self._left = 0  # bytes of the body (or of the chunk at hand) still to come
         self._trailing = False
         self.midway = False
-        """Within a chunked body: only a piece that ends with `EMPTY_LINE`, or is shorter, can be
+        """Within a chunked body: only a read that ends with `EMPTY_LINE`, or is shorter, can be
         the last, and `ends` need not be asked of another."""
 
     def ends(self) -> bool:
-        """Say whether the last piece, which was just appended, ends the message exactly."""
+        """Say whether the last read, which was just kept, ends the message exactly."""
         mode = self._mode
         if mode is _Mode.CHUNKED:
-            last = self._pieces[-1]
+            last = self._kept[-KEPT_A_READ]
             return (last.endswith(EMPTY_LINE) or len(last) < 4) and self._walk()
         if mode is _Mode.LENGTH:
-            self._left -= len(self._pieces[-1])
+            self._left -= len(self._kept[-KEPT_A_READ])
             return self._reached()
         return mode is _Mode.HEAD and self._head()
 
@@ -128,11 +138,11 @@ class Framing:
             if end < 0:
                 self._rest = data[at:]
                 return False
-            size = _SIZE.fullmatch(data, at, end)
-            if size is None:
+            length = _known.get(line := data[at:end], -1)
+            if length < 0 and (length := _length(line)) < 0:
                 return self._until_close()
             at = end + 2
-            self._trailing = (length := int(size[1], 16)) == 0
+            self._trailing = length == 0
             self._left = length + 2 if length else 0
         self._rest = trailer = data[at:]
         if trailer.startswith(b"\r\n"):
@@ -141,9 +151,20 @@ class Framing:
         return end >= 0 and (end + 4 == len(trailer) or self._until_close())
 
     def _take(self) -> None:
-        self._rest += b"".join(self._pieces[self._walked :])
-        self._walked = len(self._pieces)
+        self._rest += b"".join(self._kept[self._walked :: KEPT_A_READ])
+        self._walked = len(self._kept)
 
     def _until_close(self) -> bool:
         self._mode, self._rest, self.midway = _Mode.UNTIL_CLOSE, b"", False
         return False
+
+
+def _length(line: bytes) -> int:
+    """Read the size of a chunk; -1 if ``line`` is none."""
+    size = _SIZE.fullmatch(line)
+    if size is None:
+        return -1
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[line] = length = int(size[1], 16)
+    return length

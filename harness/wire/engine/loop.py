@@ -14,16 +14,17 @@ from harness.wire import stamps
 from harness.wire._shared import overdue
 from harness.wire.engine.connection import Connection
 from harness.wire.engine.flight import Flight
+from harness.wire.engine.intake import Intake
 from harness.wire.engine.lags import Lags
 from harness.wire.engine.names import Names
 from harness.wire.engine.natives import IN, Bell, pause, poller
+from harness.wire.engine.slices import short
 from harness.wire.exchange import End
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from harness.wire.engine.connection import Served
     from harness.wire.engine.names import Address
     from harness.wire.engine.ticket import Ticket
 
@@ -35,8 +36,11 @@ _S = 1_000_000_000
 _LONGEST_NAP_S = 0.25
 _CROWD = 64
 """Exchanges in flight from which on it pays to let arrivals gather."""
-_VOLLEY = 16
-"""Exchanges started in one turn: a millisecond, after which those under way are read again."""
+_VOLLEY, _FEW = 16, 2
+"""Exchanges started in one turn, which takes a millisecond at most, after which those under way are
+read again; and in a turn that reading alone made longer than that. What is read late merges, and
+nothing mends it; what starts late has a dispatch lag that says so."""
+_LATE_NS = 1_000_000
 _PROBES = 100
 _SPARE_DEADLINES = 4096
 
@@ -62,6 +66,8 @@ class Loop:
         self.stopped = False
         self.cpu_s: float | None = None
         """CPU time of the thread, once it has stopped."""
+        self.slice_ns: int | None = None
+        """Length of its slices of the processor, where it could be shortened."""
         self.loop_lag, self.dispatch_lag = Lags(), Lags()
         self.exchanges = self.opened = self.most_in_flight = 0
         self._max_in_flight, self._limit = max_in_flight, max_answer_bytes
@@ -71,7 +77,7 @@ class Loop:
         self._bell = Bell()
         self._poller, self._pause = poller(), pause()
         self._gather_s = gather_s
-        self._table: dict[int, Served] = {}
+        self._intake = Intake(self._poller)
         self._idle: dict[Place, deque[Connection]] = {}
         self._names = Names(self.post, self._found, self._not_found)
         self._flying: dict[int, tuple[Flight, Connection | None]] = {}
@@ -80,7 +86,7 @@ class Loop:
         self._due: deque[Ticket] = deque()
         self._deadlines: list[tuple[int, int]] = []
         self._swept_ns = _now()
-        self._stopping = False
+        self._stopping = self._asleep = False
 
     @property
     def in_flight(self) -> int:
@@ -101,17 +107,19 @@ class Loop:
     def post(self, order: Callable[[], None]) -> None:
         """Have ``order`` carried out by the loop, soon. From any thread."""
         self._inbox.append(order)
-        self._bell.ring()
+        if self._asleep:  # else it looks into the inbox before it sleeps
+            self._bell.ring()
 
     def run(self) -> None:
         """Serve until `stop` has been carried out. Rings `ready` at the start and the end."""
         keeper = None
         try:
-            self._poller.register(self._bell.fd, IN)
+            self._intake.watch(self._bell.fd, IN, lambda _: self._bell.hush())
             keeper = self._switch_on_stamps()
-            self.ready.ring()
-            while not self._stopping:
-                self._turn()
+            with short() as self.slice_ns:
+                self.ready.ring()
+                while not self._stopping:
+                    self._turn()
         except BaseException as error:  # noqa: BLE001 - told to whoever waits, and to `submit`
             self.failure = error
         finally:
@@ -126,12 +134,14 @@ class Loop:
 
     # Orders, carried out inside the loop
 
-    def take(self, ticket: Ticket) -> None:
-        """Start ``ticket`` when it is due."""
-        if ticket.scheduled_ns is not None and ticket.scheduled_ns > _now():
-            heapq.heappush(self._scheduled, (ticket.scheduled_ns, next(self._numbers), ticket))
-        else:
-            self._due.append(ticket)
+    def take(self, tickets: Iterable[Ticket]) -> None:
+        """Start each of ``tickets`` when it is due."""
+        now = _now()
+        for ticket in tickets:
+            if ticket.scheduled_ns is not None and ticket.scheduled_ns > now:
+                heapq.heappush(self._scheduled, (ticket.scheduled_ns, next(self._numbers), ticket))
+            else:
+                self._due.append(ticket)
 
     def give_up(self, ticket: Ticket) -> None:
         """End ``ticket`` as cancelled, whether it has started or not."""
@@ -148,25 +158,27 @@ class Loop:
     # One turn
 
     def _turn(self) -> None:
-        if self._gather_s and len(self._flying) >= _CROWD and (nap_s := self._nap_s()):
+        self._asleep = True  # from here on who posts rings
+        nap_s = self._nap_s()
+        if nap_s and self._gather_s and len(self._flying) >= _CROWD:
             self._pause([self._bell.fd], (), (), min(nap_s, self._gather_s))
-        events = self._poller.poll(self._nap_s())
+            nap_s = 0.0 if self._inbox else max(0.0, nap_s - self._gather_s)
+        events = self._poller.poll(nap_s)
+        self._asleep = False
+        volley = _VOLLEY
         if events:
             woke_ns = _now()
-            served = self._table.get
-            for fd, mask in events:
-                serve = served(fd)
-                if serve is not None:
-                    serve(mask)
-                else:
-                    self._bell.hush()
-            self.loop_lag.add(_now() - woke_ns, len(events))
+            self._intake.serve(events)
+            took_ns = _now() - woke_ns
+            self.loop_lag.add(took_ns, len(events))
+            if took_ns > _LATE_NS:
+                volley = _FEW
         for _ in range(len(self._inbox)):
             self._inbox.popleft()()
         now = _now()
         while self._scheduled and self._scheduled[0][0] <= now:
             self._due.append(heapq.heappop(self._scheduled)[2])
-        for _ in range(min(len(self._due), _VOLLEY, self._max_in_flight - len(self._flying))):
+        for _ in range(min(len(self._due), volley, self._max_in_flight - len(self._flying))):
             self._launch(self._due.popleft())
         while self._deadlines and self._deadlines[0][0] <= now:
             self._expire(heapq.heappop(self._deadlines)[1])
@@ -186,9 +198,9 @@ class Loop:
             return  # given up while it waited
         ticket.number = number = next(self._numbers)
         flight = Flight(ticket, number, self._limit)
-        self.dispatch_lag.add(flight.recorded.dispatch_lag_ns)
+        self.dispatch_lag.add(flight.started_ns - ticket.due_ns)
         if math.isfinite(ticket.timeout_s):
-            moment = flight.recorded.started_ns + round(ticket.timeout_s * _S)
+            moment = flight.started_ns + round(ticket.timeout_s * _S)
             heapq.heappush(self._deadlines, (moment, number))
         where = ticket.where
         idle = self._idle.get((where.host, where.port, where.tls))
@@ -208,9 +220,7 @@ class Loop:
         self.most_in_flight = max(self.most_in_flight, len(self._flying))
 
     def _open(self, flight: Flight, addresses: Sequence[Address]) -> None:
-        connection = Connection(
-            self._poller, self._table, self._over, keep=self._keep, trust=self._trust
-        )
+        connection = Connection(self._intake, self._over, keep=self._keep, trust=self._trust)
         self.opened += 1
         self._flying[flight.number] = flight, connection
         connection.open(flight, addresses)
@@ -237,8 +247,8 @@ class Loop:
             detail = overdue(
                 flight.ticket.timeout_s,
                 flight.ticket.where,
-                connected=flight.recorded.connected_ns is not None,
-                received=flight.tape.size,
+                connected=flight.connected_ns is not None,
+                received=flight.size,
             )
             self._abort(flight, connection, End.TIMEOUT, detail)
 
@@ -259,14 +269,14 @@ class Loop:
 
     def _shed(self) -> None:
         """Cut the longest answers off until those under way are within their limit together."""
-        kept = sum(flight.tape.size for flight, _ in self._flying.values())
+        kept = sum(flight.size for flight, _ in self._flying.values())
         if kept <= self._max_kept:
             return
         why = f"the answers under way passed the limit of {self._max_kept} bytes together"
-        largest = sorted(self._flying.values(), key=lambda flown: -flown[0].tape.size)
+        largest = sorted(self._flying.values(), key=lambda flown: -flown[0].size)
         for flight, connection in largest:
             self._abort(flight, connection, End.CANCELLED, why)
-            kept -= flight.tape.size
+            kept -= flight.size
             if kept <= self._max_kept:
                 return
 

@@ -57,6 +57,16 @@ def start_thread(run: Callable[[], None]) -> int:
     return int(_native("_thread", "start_new_thread")(run, ()))
 
 
+def thread() -> int:
+    """The ident of the calling native thread."""
+    return int(_ident()())
+
+
+@cache
+def _ident() -> Any:
+    return _native("_thread", "get_ident")
+
+
 def lock() -> _thread.LockType:
     """Make a native lock, for critical sections of microseconds."""
     made: _thread.LockType = _maker()()

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
 from harness.wire import stamps
+from harness.wire.engine.natives import lock
 from harness.wire.exchange import Clock, End, Exchange, Read, Request
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 UNSTAMPED = bytes(stamps.STAMP_BYTES)
+KEPT_A_READ = 3
+"""Of each read its bytes, its moment and its stamp are kept, one after the other."""
+_sorting = lock()
 
 
 class Tape:
     """The raw reads of one exchange: nothing here is tracked by the garbage collector."""
 
-    __slots__ = ("arrived", "pieces", "seen", "size")
+    __slots__ = ("arrived", "kept", "pieces", "seen", "size")
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -23,6 +31,32 @@ class Tape:
         self.arrived = bytearray()
         """For each read the kernel's ``struct timespec`` of its arrival, or `UNSTAMPED`."""
         self.size = 0
+        self.kept: Sequence[Any] | None = None
+
+    @classmethod
+    def of(cls, kept: Sequence[Any]) -> Self:
+        """Make it of what was kept during an exchange: of each read bytes, moment and stamp.
+
+        They are sorted when one of them is first asked for: after the load, as all that can be.
+        What is there of one read while another thread still adds the rest of it is left out.
+        """
+        tape = cls.__new__(cls)
+        tape.kept = kept
+        return tape
+
+    def __getattr__(self, name: str) -> object:
+        """Sort what was kept: called only where ``name`` is not there yet."""
+        if name not in Tape.__slots__:
+            raise AttributeError(f"a tape has no {name!r}")
+        with _sorting:
+            if (kept := self.kept) is not None:
+                whole = kept[: len(kept) // KEPT_A_READ * KEPT_A_READ]
+                self.pieces = list(whole[0::KEPT_A_READ])
+                self.seen = array("q", whole[1::KEPT_A_READ])
+                self.arrived = bytearray().join(whole[2::KEPT_A_READ])
+                self.size = sum(map(len, self.pieces))
+                self.kept = None
+        return object.__getattribute__(self, name)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from harness.wire.engine.natives import Bell, lock
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from harness.wire.engine.flight import Flight
     from harness.wire.engine.recorded import Recorded
     from harness.wire.exchange import Request
     from harness.wire.http1 import Endpoint
@@ -33,6 +33,7 @@ class Ticket:
         "_give_up",
         "_lock",
         "_recorded",
+        "flight",
         "id",
         "labels",
         "number",
@@ -58,13 +59,16 @@ class Ticket:
     ) -> None:
         self.number = UNNUMBERED
         """Its place among the exchanges of the engine, once it has started."""
+        self.flight: Flight | None = None
+        """Itself under way, once it has started; the engine's to write."""
         self.request = request
         self.payload = payload
         self.where = where
         self.id = id
         self.labels = labels
         self.scheduled_ns = scheduled_ns
-        self.submitted_ns = time.monotonic_ns()
+        self.submitted_ns = 0
+        """When it was handed over; 0 until then."""
         self.timeout_s = timeout_s
         self._give_up = give_up
         self._lock = lock()
@@ -72,9 +76,21 @@ class Ticket:
         self._callbacks: list[Callable[[Ticket], object]] = []
 
     @property
+    def due_ns(self) -> int:
+        """When it should start: as scheduled, or else when it was handed over."""
+        return self.submitted_ns if self.scheduled_ns is None else self.scheduled_ns
+
+    @property
     def recorded(self) -> Recorded | None:
         """What was recorded, or None while it is under way."""
         return self._recorded
+
+    def so_far(self) -> Recorded | None:
+        """What is recorded of it until now; None before it has started. From any thread."""
+        flight = self.flight
+        if self._recorded is not None or flight is None:
+            return self._recorded
+        return flight.so_far()
 
     def wait(self, timeout_s: float | None = None) -> Recorded:
         """Wait until it has ended, however it ended.
@@ -123,6 +139,7 @@ class Ticket:
             if self._recorded is not None:
                 return
             self._recorded = recorded
+            self.flight = None
             callbacks, self._callbacks = self._callbacks, []
         for call in callbacks:
             self._tell(call)

@@ -17,6 +17,7 @@ import platform
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -38,6 +39,8 @@ REQUESTS = {1: 8, 16: 96, 256: 1024, 1024: 3072, 2000: 6000}
 """Requests of a run, by its concurrency: about three answers a user, one at least."""
 CHUNKS = EVENTS + 1
 """Writes of the server for one answer: its tokens, and the end."""
+START_VARIES = 0.2
+"""Share by which a client's start differs from run to run, in CPU time."""
 COLUMNS = (
     ("client", "client", "{:<13}"),
     ("level", "streams", "{:>7}"),
@@ -68,24 +71,22 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--busy", action="store_true", help="a busy neighbour on every core")
     parser.add_argument("--spread", type=float, default=0.0, help="answers of varied length")
     parser.add_argument("--servers", type=int, default=2, help="processes of the server")
-    parser.add_argument("--install", action="store_true", help="install the peers, measure nothing")
+    parser.add_argument("--install", action="store_true", help="install the peers and end")
     parser.add_argument("--json", type=Path, default=None)
     parser.add_argument("--again", action="store_true", help="measure also what the file has")
     given = parser.parse_args(arguments)
-    wanted = [name.strip() for name in given.only.split(",")]
-    if unknown := set(wanted) - {client.name for client in known}:
+    wanted = {name.strip() for name in given.only.split(",")}
+    if unknown := wanted - {client.name for client in known}:
         parser.error(f"unknown: {', '.join(unknown)}; there are {[one.name for one in known]}")
     levels = [int(level) for level in given.levels.split(",")]
     rows: list[dict[str, Any]] = []
     if given.json is not None and given.json.exists():
         rows = json.loads(given.json.read_text())["rows"]
-    for client in (one for one in known if one.name in wanted):
-        try:
-            client.prepare(_say)
-        except (MissingError, FailedError) as error:
-            _say(f"{client.name}: skipped: {error}")
-            continue
-        for level in levels if not given.install else []:
+    there = [client for client in known if client.name in wanted and _prepared(client)]
+    if given.install:
+        return 0 if len(there) == len(wanted) else 1
+    for client in there:
+        for level in levels:
             have = sum(_is(row, client.name, level, given) for row in rows)
             for _ in range(given.repeat - (0 if given.again else have)):
                 try:
@@ -103,16 +104,27 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _prepared(client: Client) -> bool:
+    try:
+        client.prepare(_say)
+    except (MissingError, FailedError) as error:
+        _say(f"{client.name}: skipped: {error}")
+        return False
+    _say(f"{client.name}: there")
+    return True
+
+
 def _measure(client: Client, level: int, given: argparse.Namespace) -> dict[str, Any]:
     requests = REQUESTS.get(level, 4 * level)
-    with tempfile.TemporaryDirectory() as folder:
-        with server(given.servers, given.spread) as (port, ledger):
-            if given.busy:
-                with busy_cores():
-                    reading = client.play(port, level, requests, Path(folder))
-            else:
-                reading = client.play(port, level, requests, Path(folder))
-        truth = _truth(ledger, level)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        server(given.servers, given.spread) as (port, ledger),
+        busy_cores() if given.busy else nullcontext(),
+    ):
+        reading = client.play(port, level, requests, Path(folder))
+    if len(ledger) < reading.requests:
+        raise FailedError(f"the ledger has {len(ledger)} of {reading.requests} answers")
+    truth = _truth(ledger, level)
     row: dict[str, Any] = {"client": client.name, "level": level, "conditions": _conditions(given)}
     row |= asdict(reading) | {"truth": truth, "own_cpu": client.own_cpu, **reading.more}
     del row["more"]
@@ -152,12 +164,13 @@ def _net(rows: Sequence[dict[str, Any]]) -> None:
     """Take the start off the CPU time of those that do not tell the load's own.
 
     What a client takes at one stream is its start: eight answers are next to nothing. That is in
-    its favour.
+    its favour. A start varies from run to run, so what is little beside it is not told.
     """
     starts = {row["client"]: row["cpu_s"] for row in rows if row["level"] == 1}
     for row in rows:
         if not row["own_cpu"] and row["level"] > 1 and row["client"] in starts:
-            row["net_cpu_s"] = max(0.01, row["cpu_s"] - starts[row["client"]])
+            net_s, start_s = row["cpu_s"] - starts[row["client"]], starts[row["client"]]
+            row["net_cpu_s"] = net_s if net_s > START_VARIES * start_s else math.nan
             _costs(row)
 
 
@@ -209,4 +222,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
+        _say("interrupted; what is done is kept: the same command goes on from there")
         sys.exit(130)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from abc import ABC, abstractmethod
 from functools import cache, cached_property
@@ -17,7 +18,16 @@ from running import EVENTS, FailedError, Ran, run
 from harness.engines import models
 from harness.engines.installs import KNOWN, InstallError
 from harness.engines.installs.locks import lock as engine_lock
-from harness.process.venv import EnvironmentBuildError, cache_root, ensure, fingerprint
+from harness.engines.installs.vllm import finds_cpu_torch
+from harness.process.command import CommandError
+from harness.process.venv import (
+    EnvironmentBuildError,
+    cache_root,
+    ensure,
+    fingerprint,
+    is_complete,
+    python_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +65,7 @@ class Ours(Client):
     def play(self, port: int, users: int, requests: int, folder: Path) -> Reading:  # noqa: ARG002
         """Run `play.py`."""
         words: list[str | Path] = [
-            _python(),
+            sys.executable,
             HERE / "play.py",
             str(port),
             str(users),
@@ -99,7 +109,7 @@ class Floor(Client):
             dump,
         ]
         said = json.loads(run(words, stdin=head + BODY).output)
-        words = [_python(), HERE / "readings.py", dump, str(said["offset_ns"])]
+        words = [sys.executable, HERE / "readings.py", dump, str(said["offset_ns"])]
         # In a process of its own: what ours has had counts as the peak of all it starts.
         figures = json.loads(run(words, env={"PYTHONPATH": str(ROOT)}).output.splitlines()[-1])
         figures |= {"peak_mb": said["peak_kb"] / 1e3, "wall_s": said["wall_s"]}
@@ -116,21 +126,25 @@ class Peer(Client):
 
     def prepare(self, say: Callable[[str], object]) -> None:
         """Build its environment from its lock, once; goes on where it stopped."""
-        locks = [HERE / "locks" / f"{self.name}.lock"]
-        ways = [[*locks, *more] for more in self.torches()]
-        for number, way in enumerate(ways, 1):
-            place = cache_root() / "peers" / f"{self.name}-{fingerprint(*way)}"
-            try:
-                self._python = ensure(place, *way, say=say)
-            except EnvironmentBuildError as error:
-                if number == len(ways):
-                    raise MissingError(str(error)) from error
-            else:
-                return
+        place = cache_root() / "peers"
+        try:
+            for way in self.ways():
+                there = place / f"{self.name}-{fingerprint(*way)}"
+                if is_complete(there, *way):
+                    self._python = python_of(there)
+                    return
+            way = self.chosen(say)
+            self._python = ensure(place / f"{self.name}-{fingerprint(*way)}", *way, say=say)
+        except (CommandError, EnvironmentBuildError) as error:
+            raise MissingError(str(error)) from error
 
-    def torches(self) -> list[list[Path]]:
-        """Further locks, one list for each way to install it."""
-        return [[]]
+    def ways(self) -> list[list[Path]]:
+        """The locks of each way to install it."""
+        return [[HERE / "locks" / f"{self.name}.lock"]]
+
+    def chosen(self, say: Callable[[str], object]) -> list[Path]:  # noqa: ARG002
+        """The way that this machine can take. Raises CommandError."""
+        return self.ways()[0]
 
     @property
     def bin(self) -> Path:
@@ -145,9 +159,18 @@ class Guidellm(Peer):
 
     name = "guidellm"
 
-    def torches(self) -> list[list[Path]]:
-        """The CPU's torch where pip finds it, else CUDA's."""
-        return [[engine_lock("torch-cpu")], [engine_lock("torch")]]
+    def ways(self) -> list[list[Path]]:
+        """With the CPU's torch, which few indexes have, or with CUDA's, which needs no GPU."""
+        [[own]] = super().ways()
+        return [[own, engine_lock("torch-cpu")], [own, engine_lock("torch")]]
+
+    def chosen(self, say: Callable[[str], object]) -> list[Path]:
+        """The CPU's torch where pip finds it."""
+        cpu, cuda = self.ways()
+        if finds_cpu_torch(Path(sys.executable), say):
+            return cpu
+        say("  pip finds none: taking CUDA's, 4 GB more")
+        return cuda
 
     def play(self, port: int, users: int, requests: int, folder: Path) -> Reading:
         """Run it; its percentiles are in its JSON."""
@@ -258,12 +281,6 @@ class Locust(Peer):
 def everyone() -> list[Client]:
     """All clients, the yardstick first."""
     return [Floor(), Floor(500), Ours(), VllmBench(), Locust(), Aiperf(), Guidellm()]
-
-
-def _python() -> str:
-    import sys  # noqa: PLC0415
-
-    return sys.executable
 
 
 @cache

@@ -13,7 +13,9 @@ from harness.wire import End, Request, WireError
 from harness.wire.engine import LoadEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
+
+    from harness.wire.engine import Recorded, Ticket
 
 
 class Counting(ThreadingHTTPServer):
@@ -179,6 +181,68 @@ def test_a_request_that_cannot_be_made_gives_up_the_others_and_is_raised(
 
     with pytest.raises(WireError, match="gopher"):
         closed(engine, make, users=3, requests=3)
+
+
+def test_users_wait_for_requests_that_are_slow_to_make(
+    server: Counting, engine: LoadEngine
+) -> None:
+    slow = threading.Event()
+
+    def make(number: int) -> Call:
+        slow.wait(0.002)
+        return numbered(server)(number)
+
+    drive = closed(engine, make, users=4, requests=60)
+    assert drive.complete
+    assert numbers(drive) == list(range(60))
+    assert server.most <= 4
+
+
+def test_a_request_follows_without_the_thread_that_plays_the_load(
+    server: Counting, engine: LoadEngine
+) -> None:
+    made: list[int] = []
+
+    def make(number: int) -> Call:
+        while number == 18 and len(server.asked) < 17:  # the others are asked meanwhile
+            threading.Event().wait(0.001)
+        made.append(number)
+        return numbered(server)(number)
+
+    drive = closed(engine, make, users=1, requests=20)
+    assert drive.complete
+    assert made == list(range(20))
+
+
+def test_an_engine_that_stops_ends_the_load_with_an_error(server: Counting) -> None:
+    with LoadEngine(timeout_s=30, keep_alive=False) as engine:
+
+        def make(number: int) -> Call:
+            if number == 40:
+                engine.close()
+            return numbered(server)(number)
+
+        with pytest.raises(WireError, match="the engine has stopped"):
+            closed(engine, make, users=2, seconds=30)
+
+
+@pytest.mark.parametrize("open_loop", [False, True])
+def test_a_load_ends_when_it_is_enough(
+    server: Counting, engine: LoadEngine, *, open_loop: bool
+) -> None:
+    def enough(ended: Sequence[Recorded], under_way: Collection[Ticket]) -> bool:
+        if len(ended) >= 3:
+            server.hold.clear()
+        return len(ended) >= 3 and any(ticket.so_far() for ticket in under_way)
+
+    make = numbered(server)
+    drive = (
+        scheduled(engine, make, (0.001 * number for number in range(60_000)), enough=enough)
+        if open_loop
+        else closed(engine, make, users=4, seconds=60, enough=enough)
+    )
+    assert (drive.cut, drive.complete) == (True, False)
+    assert {one.end for one in drive.recorded} == {End.EOF, End.CANCELLED}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -425,13 +426,14 @@ def test_a_thousand_streams_at_once_are_all_recorded_whole(serve: Any) -> None:
     streams, events = 1000, 8
 
     async def handler(visitor: Any) -> None:
-        await visitor.request()
-        await visitor.say(CHUNKED)
-        for event in EVENTS + EVENTS[:3]:
-            await asyncio.sleep(0.02)
-            await visitor.say(event)
-        await visitor.say(LAST)
-        await visitor.gone()
+        with suppress(asyncio.IncompleteReadError):  # the client left
+            while True:
+                await visitor.request()
+                await visitor.say(CHUNKED)
+                for event in EVENTS + EVENTS[:3]:
+                    await asyncio.sleep(0.02)
+                    await visitor.say(event)
+                await visitor.say(LAST)
 
     async def main() -> list[Recorded]:
         with LoadEngine(timeout_s=LIMIT_S, max_in_flight=streams) as engine:
@@ -503,6 +505,75 @@ def test_a_full_queue_refuses(dead_url: str) -> None:
             small.submit(get(dead_url), scheduled_ns=far)
         with pytest.raises(WireError, match="2 requests wait already"):
             small.submit(get(dead_url), scheduled_ns=far)
+
+
+def test_what_was_prepared_is_handed_over_in_the_callback_of_another(serving: Any) -> None:
+    with serving(saying(LENGTH)) as url, LoadEngine(timeout_s=LIMIT_S) as engine:
+        first, second = engine.prepare(get(url)), engine.prepare(get(url))
+        assert (first.submitted_ns, engine.vitals().queued) == (0, 0)
+        first.add_done_callback(lambda _: engine.hand_over(second))
+        engine.hand_over(first)
+        recorded = second.wait(LIMIT_S)
+
+    assert recorded.end is End.KEPT
+    assert recorded.use == 2
+    assert recorded.due_ns >= first.wait().ended_ns
+
+
+def test_a_ticket_is_handed_over_once(engine: LoadEngine, dead_url: str) -> None:
+    ticket = engine.submit(get(dead_url))
+    with pytest.raises(WireError, match="handed over once"):
+        engine.hand_over(ticket)
+
+
+def test_tickets_that_would_overfill_the_queue_are_refused_together(dead_url: str) -> None:
+    far = time.monotonic_ns() + 10**12
+    with LoadEngine(max_queued=2) as small:
+        tickets = [small.prepare(get(dead_url), scheduled_ns=far) for _ in range(3)]
+        with pytest.raises(WireError, match="0 requests wait already"):
+            small.hand_over(*tickets)
+        assert small.vitals().queued == 0
+        small.hand_over(*tickets[:2])
+
+
+def test_a_prepared_request_can_be_given_up_before_it_is_handed_over(
+    engine: LoadEngine, dead_url: str
+) -> None:
+    ticket = engine.prepare(get(dead_url))
+    ticket.cancel()
+    recorded = ticket.wait(LIMIT_S)
+    engine.hand_over(ticket)
+    assert recorded.end is End.CANCELLED
+    assert recorded.dispatch_lag_ns == 0
+
+
+def test_what_is_under_way_can_be_looked_at(serving: Any) -> None:
+    said, over = threading.Event(), threading.Event()
+
+    def script(visit: Any) -> None:
+        visit.request()
+        visit.say(CHUNKED, EVENTS[0])
+        said.set()
+        over.wait(LIMIT_S)
+        visit.say(EVENTS[1], LAST)
+
+    with serving(script) as url, LoadEngine(timeout_s=LIMIT_S) as engine:
+        far = engine.submit(get(url), scheduled_ns=time.monotonic_ns() + 10**12)
+        ticket = engine.submit(get(url))
+        assert said.wait(LIMIT_S)
+        while not ((now := ticket.so_far()) and now.tape.size >= len(CHUNKED + EVENTS[0])):
+            time.sleep(0.001)
+        before, untouched = far.so_far(), ticket.so_far()
+        over.set()
+        recorded = ticket.wait(LIMIT_S)
+
+    assert before is None
+    assert now.end is End.CANCELLED
+    assert untouched is not None
+    assert untouched.tape.pieces == now.tape.pieces
+    assert b"".join(now.tape.pieces) == CHUNKED + EVENTS[0]
+    assert b"".join(recorded.tape.pieces) == CHUNKED + EVENTS[0] + EVENTS[1] + LAST
+    assert ticket.so_far() is recorded
 
 
 def test_descriptors_are_given_back(serving: Any) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from harness.wire import End, Exchange, Read, Request, parse
 from harness.wire.engine.framing import Framing
+from harness.wire.engine.recorded import UNSTAMPED
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = OK + b"Content-Length: 5\r\n\r\nhello"
@@ -44,11 +45,11 @@ def cut(whole: bytes, at: list[int]) -> list[bytes]:
 
 def ends(pieces: list[bytes], *, head_only: bool = False) -> list[bool]:
     """What the framing says after each piece."""
-    received: list[bytes] = []
+    received: list[bytes | int] = []
     framing = Framing(received, head_only=head_only)
     said = []
     for piece in pieces:
-        received.append(piece)
+        received += (piece, 0, UNSTAMPED)
         said.append(framing.ends())
     return said
 

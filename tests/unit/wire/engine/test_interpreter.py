@@ -34,12 +34,12 @@ def test_objects_from_before_are_not_looked_at() -> None:
         if phase == "start":
             generations.append(info["generation"])
 
-    gc.callbacks.append(note)
-    try:
-        with quiet():
+    with quiet():
+        gc.callbacks.append(note)
+        try:
             kept += [[] for _ in range(20 * YOUNG)]
-    finally:
-        gc.callbacks.remove(note)
+        finally:
+            gc.callbacks.remove(note)
     assert generations
     assert set(generations) == {0}
 
