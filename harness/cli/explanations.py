@@ -16,11 +16,13 @@ from harness.engines.models import model
 from harness.engines.scheduler import config as scheduler
 from harness.gateway import backup, files, litellm_import, ports
 from harness.gateway.litellm_lint import LITELLM_RULES
-from harness.load import latency, playing, trust
+from harness.load import latency, target, trust
 from harness.load.calibrate import measuring
 from harness.load.capacity import geometry
 from harness.load.comparing import share
+from harness.load.locusts import telling
 from harness.load.sampling import sampling
+from harness.load.workload import tokenizer
 from harness.registry import RULES
 from harness.session import sources
 
@@ -39,9 +41,11 @@ _TABLES = (
     live.EXPLAINED,
     monitoring.EXPLAINED,
     latency.EXPLAINED,
-    playing.EXPLAINED,
+    target.EXPLAINED,
+    tokenizer.EXPLAINED,
     sampling.EXPLAINED,
     share.EXPLAINED,
+    telling.EXPLAINED,
     measuring.EXPLAINED,
     trust.EXPLAINED,
     geometry.EXPLAINED,

@@ -23,7 +23,8 @@ _WIDTH = 110
 def tell(visit: Visit, plan: Plan) -> None:
     """Say a visit in a line, on standard error."""
     unit = "users" if plan.whole else "req/s"
-    why = f"  {visit.why.partition(';')[0]}" if visit.why else ""
+    said = visit.why if visit.short == "broken" else visit.why.partition(";")[0]
+    why = f"  {said}" if said else ""
     click.echo(f"{visit.level:8.4g} {unit}  {visit.took_s:5.0f} s  {visit.verdict}{why}", err=True)
 
 
@@ -62,11 +63,11 @@ def show_search(result: Search) -> None:
         )
         table.add_row(
             f"{visit.level:.3g}",
-            "open" if visit.verdict is Verdict.INCONCLUSIVE else str(visit.verdict),
+            _verdict(visit),
             str(visit.requests),
             str(visit.failed),
             within,
-            _span(kept.value_ms, kept.low_ms, kept.high_ms) if kept else "",
+            _span(kept.value_ms, kept.low_ms, kept.high_ms, visit) if kept else "",
             _span(visit.good_per_s, visit.good_low_per_s, visit.good_high_per_s),
             f"{visit.tokens_per_s:,.0f}",
         )
@@ -127,8 +128,16 @@ def show_judgement(judgement: Judgement) -> None:
     click.echo(f"{judgement.verdict}{f': {judgement.why}' if judgement.why else ''}")
 
 
-def _span(value: float | None, low: float | None, high: float | None) -> str:
+def _verdict(visit: Visit) -> str:
+    if visit.verdict is Verdict.INCONCLUSIVE:
+        return "open"
+    return f"{visit.verdict}, cut short" if visit.short == "broken" else str(visit.verdict)
+
+
+def _span(
+    value: float | None, low: float | None, high: float | None, visit: Visit | None = None
+) -> str:
     if value is None:
-        return "failed"
+        return "given up" if visit and visit.given_up else "failed"
     bounds = ", ".join("?" if bound is None else f"{bound:.3g}" for bound in (low, high))
     return f"{value:.3g} [{bounds}]"

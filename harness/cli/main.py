@@ -10,14 +10,12 @@ from harness.cli.calibrating import calibrate_
 from harness.cli.capacity import capacity_
 from harness.cli.checking import lint, validate
 from harness.cli.claiming import claims_
-from harness.cli.drawing import draw
 from harness.cli.explaining import explain
 from harness.cli.forecasting import forecast_
 from harness.cli.generating import backup, generate, plan
 from harness.cli.listing import engines
 from harness.cli.loading import load_
 from harness.cli.running import report, run
-from harness.cli.sharing import share
 from harness.cli.starting import import_, init
 from harness.cli.up import up
 
@@ -55,5 +53,3 @@ def main() -> None:
 
 for command in _COMMANDS:
     main.add_command(command)
-for command in (draw, share):
-    load_.add_command(command)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,42 +15,34 @@ from rich.table import Table
 
 from harness import answer as answers
 from harness.cli.generating import loaded
-from harness.cli.load_options import (
-    answer_option,
-    key_option,
-    live_option,
-    model_option,
-    name_option,
-    out_option,
-    prompt_option,
-    seed_option,
-)
-from harness.cli.loading import INTERRUPTED, STOPPERS, in_thread, key_of
+from harness.cli.load_options import asking_options, model_option
+from harness.cli.measuring import INTERRUPTED, STOPPERS, in_thread, key_of, leave
 from harness.cli.options import config_option, json_option, show_json, stop, tier_option
+from harness.cli.own_stack import own_stack
 from harness.evidence import EVIDENCE_FILE, EvidenceError, EvidenceStore, Verdict
 from harness.evidence.judgement import worst
 from harness.load.comparing.share import by_ledger, judge, limits_of, shares
 from harness.load.comparing.turns import take_turns
 from harness.load.driving import closed
+from harness.load.finding.looking import MOST_UNDER_WAY
 from harness.load.goodput import objectives
 from harness.load.overview.overview import overview
-from harness.load.playing import Target, require_ours
-from harness.load.profiles import targets_of
 from harness.load.sampling.sampling import SamplingError, Watch
+from harness.load.target import Target, exactly, require_ours
+from harness.load.workload.tokenizer import Tokenizer
 from harness.report import ReportError
 from harness.report.load import write_load_page
-from harness.routing import Route, resolve
-from harness.stack import Stack
-from harness.wire import RecordingClient
 from harness.wire.engine import LoadEngine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from harness.evidence import Behind, Evidence
     from harness.load.comparing.compare import Run
     from harness.load.comparing.share import Share
-    from harness.stack import Tier
+    from harness.load.target import Prompts
+    from harness.stack import Stack, Tier
 
 _WIDTH = 110
 _EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1}
@@ -69,6 +59,11 @@ class _Pair:
     watches: tuple[Watch, ...] = ()
     stack: Stack | None = None
     """The own one, where its engine keeps a ledger."""
+
+    def exactly(self, tokenizer: Tokenizer) -> _Pair:
+        """With prompts of exact counts, where they are asked for."""
+        direct, through = (exactly(side, tokenizer) for side in (self.direct, self.through))
+        return replace(self, direct=direct, through=through)
 
 
 @click.command()
@@ -91,16 +86,10 @@ class _Pair:
     show_default=True,
     help="Of one of a block's four runs.",
 )
-@click.option("--users", type=click.IntRange(1, 100_000), default=8, show_default=True)
+@click.option("--users", type=click.IntRange(1, MOST_UNDER_WAY), default=8, show_default=True)
 @tier_option
 @model_option
-@prompt_option
-@answer_option
-@key_option
-@live_option
-@name_option
-@out_option
-@seed_option
+@asking_options
 @config_option
 @json_option
 def share(
@@ -115,6 +104,8 @@ def share(
     tier: Tier,
     model: str | None,
     prompt_tokens: int,
+    prompts: Prompts,
+    tokenizer_url: str | None,
     answer_tokens: int,
     key_variable: str | None,
     live: bool,  # noqa: FBT001 - click calls it by name
@@ -145,6 +136,7 @@ def share(
         prompt_tokens=prompt_tokens,
         answer_tokens=answer_tokens,
         seed=seed,
+        prompts=prompts,
     )
 
     async def measured() -> tuple[list[Share], list[Evidence]]:
@@ -164,53 +156,32 @@ def share(
                     engine="remote" if live else "none",
                     watches=(_beside(direct_url, direct_key),),
                 )
+                counting = Tokenizer(direct_url, pair.direct.model, direct_key)
             else:
-                pair = await _own(entered, asking, config, tier, seed, as_json=as_json)
+                own = await entered.enter_async_context(
+                    own_stack(loaded(config, as_json=as_json), model=model, tier=tier, seed=seed)
+                )
+                pair = _Pair(
+                    direct=own.direct(asking),
+                    through=own.through(asking),
+                    engine=own.stack.kind_of(own.name),
+                    watches=(Watch.of(own.engine, key=own.key),),
+                    stack=own.stack if own.stack.made_by(own.name) == "emulated" else None,
+                )
+                counting = own.tokenizer
+            counting = counting.elsewhere(tokenizer_url)
+            pair = await in_thread(lambda: pair.exactly(counting), halt)
             return await _measure(pair, folder, bounds, halt, blocks, run_s, users, seed, as_json)
 
     try:
-        for url in (gateway_url, direct_url):
+        for url in (gateway_url, direct_url, tokenizer_url):
             if url is not None:
                 require_ours(url, live=live)
         found, evidence = asyncio.run(measured())
-    except (*STOPPERS, SamplingError, EvidenceError, ReportError) as error:
-        stop(f"{getattr(error, 'id', 'load.share')}: {error}")
-    except ValueError as error:
-        stop(f"load.share: {error}", code=INTERRUPTED if halt.is_set() else 2)
+    except (*STOPPERS, SamplingError, EvidenceError, ReportError, ValueError) as error:
+        leave(error, "load.share", halt)
     _show(found, evidence, folder, as_json=as_json)
     sys.exit(INTERRUPTED if halt.is_set() else _EXIT.get(_verdict(evidence), 3))
-
-
-async def _own(
-    entered: AsyncExitStack, asking: Target, config: Path, tier: Tier, seed: int, *, as_json: bool
-) -> _Pair:
-    """Start a stack of our own; the engine that answers first, and the gateway before it."""
-    registry = loaded(config, as_json=as_json)
-    name = asking.model or targets_of(registry)[0].name
-    route = resolve(registry, name)
-    if not isinstance(route, Route) or not route.expected():
-        stop(f"load.share: no engine is expected to answer {name!r}")
-    behind = route.expected()[0]
-    folder = entered.enter_context(tempfile.TemporaryDirectory(prefix="harness-load-"))
-    client = await entered.enter_async_context(RecordingClient())
-    stack = await entered.enter_async_context(
-        Stack(registry, client=client, directory=Path(folder), seed=seed, tier=tier)
-    )
-    provider = registry.provider(behind.provider)
-    engine = stack.engines[behind.provider]
-    key = stack.secrets[provider.api_key.env] if provider.api_key else None
-    return _Pair(
-        direct=replace(
-            asking,
-            base_url=engine.endpoint + provider.api_path,
-            model=behind.served_as,
-            key=key,
-        ),
-        through=replace(asking, base_url=stack.api_base, model=name, key=stack.gateway.key),
-        engine=stack.kind_of(name),
-        watches=(Watch.of(engine, key=key),),
-        stack=stack if stack.made_by(name) == "emulated" else None,
-    )
 
 
 def _beside(api_root: str, key: str | None) -> Watch:

@@ -1,7 +1,7 @@
 """A gateway of our own for a load to stand on, held by a child process.
 
-The child runs this module and talks in lines of JSON: where the gateway is and the metrics pages
-of its engines, once it answers, and then what it is told on standard input:
+The child runs this module and talks in lines of JSON: where the gateway is, what its engines are
+and their metrics pages, once it answers, and then what it is told on standard input:
 ``{"kill": provider}`` and ``{"revive": provider}``. It ends, and everything with it, when
 standard input ends, which it does with whoever started it.
 """
@@ -13,6 +13,7 @@ import asyncio
 import json
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,14 +26,16 @@ from harness.load.sampling.sampling import Watch
 from harness.process.child import ProcessError
 from harness.process.ports import PortTaken
 from harness.registry import RegistryError, load
-from harness.stack import Stack
+from harness.stack import TIERS, Stack, one_kind, require
 from harness.stack.fleet import Fleet
 from harness.wire import RecordingClient
 
 if TYPE_CHECKING:
     from harness.engines.engine import LocalEngine
+    from harness.stack import Tier
 
 _BATCHING = "vllm"
+_FORGET_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +58,19 @@ class BatchingFleet(Fleet):
         )
 
 
-def command(config: Path, *, seed: int, preset: str | None) -> list[str]:
+def command(config: Path, *, seed: int, preset: str | None, tier: Tier) -> list[str]:
     """What starts the child."""
     told = [sys.executable, "-m", "harness.load.standing", f"--config={config}", f"--seed={seed}"]
-    return [*told, *([f"--preset={preset}"] if preset else [])]
+    return [*told, f"--engines={tier}", *([f"--preset={preset}"] if preset else [])]
 
 
-async def hold(config: Path, *, seed: int, preset: str | None) -> None:
+async def hold(config: Path, *, seed: int, preset: str | None, tier: Tier) -> None:
     """Start it, say where it is, and do as told until standard input ends."""
     registry = load(config)
+    require(registry, tier)
     with tempfile.TemporaryDirectory(prefix="harness-load-") as folder:
         async with RecordingClient() as client:
-            stack = Stack(registry, client=client, directory=Path(folder), seed=seed)
+            stack = Stack(registry, client=client, directory=Path(folder), seed=seed, tier=tier)
             if preset is not None:
                 stack.fleet = BatchingFleet(
                     registry=registry,
@@ -81,12 +85,21 @@ async def hold(config: Path, *, seed: int, preset: str | None) -> None:
                     {
                         "endpoint": stack.gateway.endpoint,
                         "key": stack.gateway.key,
+                        "kind": one_kind(each.kind for each in stack.engines.values()),
+                        "behind": ", ".join(
+                            f"{name}: {each.kind}, {each.version}"
+                            for name, each in stack.engines.items()
+                        ),
                         "engines": [asdict(watch) for watch in watches(stack)],
                     }
                 )
-                loop = asyncio.get_running_loop()
-                while line := await loop.run_in_executor(None, sys.stdin.readline):
-                    await _obey(stack, json.loads(line))
+                forgetting = asyncio.create_task(_forget(stack))
+                try:
+                    loop = asyncio.get_running_loop()
+                    while line := await loop.run_in_executor(None, sys.stdin.readline):
+                        await _obey(stack, json.loads(line))
+                finally:
+                    forgetting.cancel()
 
 
 def watches(stack: Stack) -> list[Watch]:
@@ -96,6 +109,16 @@ def watches(stack: Stack) -> list[Watch]:
         key = stack.registry.provider(name).api_key
         found.append(Watch.of(engine, key=stack.secrets[key.env] if key else None))
     return found
+
+
+async def _forget(stack: Stack) -> None:
+    """Keep the memory of emulated engines flat: nobody asks for their ledgers here."""
+    while True:
+        await asyncio.sleep(_FORGET_S)
+        for engine in stack.engines.values():
+            if isinstance(engine, EmulatedEngine):
+                with suppress(EngineError, ProcessError):  # it is being stopped
+                    await engine.forget()
 
 
 async def _obey(stack: Stack, order: dict[str, str]) -> None:
@@ -121,9 +144,10 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--preset")
+    parser.add_argument("--engines", choices=TIERS, default=TIERS[0])
     told = parser.parse_args()
     try:
-        asyncio.run(hold(told.config, seed=told.seed, preset=told.preset))
+        asyncio.run(hold(told.config, seed=told.seed, preset=told.preset, tier=told.engines))
     except RegistryError as error:
         sys.exit("\n".join(str(finding) for finding in error.findings))
     except (GatewayError, EngineError, ProcessError, PortTaken, SpecError) as error:

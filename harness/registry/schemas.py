@@ -1,20 +1,20 @@
 """JSON Schemas of the source files, for editors: completion, and what a key means.
 
-``python -m harness.registry.schemas config/schemas`` writes them. They hold each key, its kind
-and its range; what keys mean together is the business of the rules.
+They hold each key, its kind and its range; what keys mean together is the business of the rules.
+``python -m harness.cli.schemas config/schemas`` writes them, and those of other files in YAML.
 """
 
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.registry.load import MAPPINGS, PORTS, PROVIDERS
 from harness.registry.models import Mappings, Ports, Providers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.registry.models import Source
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -33,9 +33,13 @@ def modeline(source: str) -> str:
     return f"# yaml-language-server: $schema=schemas/{file_name(source)}"
 
 
-def export() -> dict[str, str]:
-    """The text of every schema by file name; the same models give the same bytes."""
-    return {file_name(source): _schema(source, model) for source, model in _MODELS.items()}
+def export(more: Mapping[str, type[Source]] | None = None) -> dict[str, str]:
+    """The text of every schema by file name; the same models give the same bytes.
+
+    ``more`` are the models of files that are no sources, by their names.
+    """
+    models = {**_MODELS, **(more or {})}
+    return {file_name(source): _schema(source, model) for source, model in models.items()}
 
 
 def _schema(source: str, model: type[Source]) -> str:
@@ -55,17 +59,3 @@ def _closed(schema: Any) -> Any:
         return schema
     closed = {key: _closed(value) for key, value in schema.items()}
     return closed | ({"additionalProperties": False} if "patternProperties" in closed else {})
-
-
-def main(arguments: list[str]) -> None:
-    """Write the schemas into a folder; it is made if it is not there."""
-    if len(arguments) != 1:
-        sys.exit("usage: python -m harness.registry.schemas FOLDER")
-    folder = Path(arguments[0])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in export().items():
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

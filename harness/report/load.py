@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from harness.report.load_time import Panel
     from harness.statistics import Bootstrapped, Estimate
 
+_WORKERS = "workers"
+"""The note with what workers said of themselves: histograms, which the evidence sums up."""
 _WORST = (Kind.FAIL, Kind.INCONCLUSIVE, Kind.NOT_RUN, Kind.KNOWN, Kind.PASS)
 
 
@@ -37,7 +39,8 @@ class Group:
     """The panels of one engine."""
 
     index: int
-    engine: str
+    watched: Watched | None
+    """None where no engine was sampled."""
     panels: tuple[Panel, ...]
 
 
@@ -45,11 +48,11 @@ def load_page(found: Overview, *, capacity: float | None = None) -> str:
     """The HTML page of a load.
 
     ``capacity``: how many requests of full length fit the KV cache, to be drawn as a line; unless
-    given, what an engine says of itself.
+    given, what the engine that ran the most says of itself.
     """
-    if capacity is None:
-        told = [each.capacity for each in found.engines if each.capacity is not None]
-        capacity = told[0] if told else None
+    groups = tuple(_groups(found, capacity))
+    if capacity is None and groups and groups[0].watched is not None:
+        capacity = groups[0].watched.capacity
     records = items(found.evidence)
     overall, word, headline = _verdict(found)
     begun = datetime.fromtimestamp(found.facts.begun_unix_ns / 1e9, UTC)
@@ -65,7 +68,8 @@ def load_page(found: Overview, *, capacity: float | None = None) -> str:
         begun=begun,
         length=_length(found),
         capacity=capacity,
-        groups=tuple(_groups(found, capacity)),
+        groups=groups,
+        notes={name: said for name, said in found.facts.notes.items() if name != _WORKERS},
         charts=level_charts(found, capacity),
         figures=FIGURES,
         said_by_level=functools.partial(_said_by_level, found),
@@ -115,11 +119,14 @@ def _verdict(found: Overview) -> tuple[Kind, str, str]:
 
 
 def _groups(found: Overview, capacity: float | None) -> Iterator[Group]:
+    """What is drawn beside each engine that ran anything, and of the client once."""
     told = [each for each in found.engines if not each.sampled.absent]
-    for index, engine in enumerate(told or [None]):
-        drawn = panels(found, engine, capacity)
-        if drawn:
-            yield Group(index, engine.sampled.name if engine and len(told) > 1 else "", drawn)
+    drawn = [each for each in told if each.whole.most_running] or told[:1]
+    for index, engine in enumerate(drawn or [None]):
+        own = engine.capacity if engine and capacity is None else capacity
+        made = panels(found, engine, own, client=index == 0)
+        if made:
+            yield Group(index, engine, made)
 
 
 def _said_by_level(found: Overview, engine: Watched) -> Iterator[tuple[str, Seen]]:

@@ -85,8 +85,13 @@ def fits(capacity: float) -> str:
     return f"{capacity:.2f}".rstrip("0").rstrip(".")
 
 
-def panels(found: Overview, engine: Watched | None, capacity: float | None) -> tuple[Panel, ...]:
-    """The drawings over time: the client's bins, and one engine's samples beside them."""
+def panels(
+    found: Overview, engine: Watched | None, capacity: float | None, *, client: bool = True
+) -> tuple[Panel, ...]:
+    """The drawings over time: the client's bins, and one engine's samples beside them.
+
+    Without ``client`` those are left out that show the client alone.
+    """
     bins = found.bins
     if not bins:
         return ()
@@ -94,20 +99,20 @@ def panels(found: Overview, engine: Watched | None, capacity: float | None) -> t
     ended = max(each[-1].ended_unix_ns for each in (bins, found.flow))
     x = Axis(0.0, (ended - begun) / _S, LEFT, RIGHT)
     drawing = _Drawing(begun, x, found, engine)
-    return tuple(
-        panel
-        for panel in (
-            drawing.requests(capacity),
-            drawing.latency("Time to first token (TTFT)", "ttft_p50_ms", "ttft_p95_ms", "p95"),
-            drawing.latency(
-                "Gap between tokens (ITL)", "itl_p50_ms", "stall_p95_ms", "p95 of the longest gaps"
-            ),
-            drawing.throughput(),
-            drawing.cache(),
-            drawing.failures(),
-        )
-        if panel is not None
+    latencies = (
+        drawing.latency("Time to first token (TTFT)", "ttft_p50_ms", "ttft_p95_ms", "p95"),
+        drawing.latency(
+            "Gap between tokens (ITL)", "itl_p50_ms", "stall_p95_ms", "p95 of the longest gaps"
+        ),
     )
+    drawn = (
+        drawing.requests(capacity),
+        *(latencies if client else ()),
+        drawing.throughput(),
+        drawing.cache(),
+        drawing.failures() if client else None,
+    )
+    return tuple(panel for panel in drawn if panel is not None)
 
 
 class _Drawing:
@@ -215,7 +220,8 @@ class _Drawing:
         )
 
     def cache(self) -> Panel | None:
-        if self.engine is None or not self.told(Quantity.KV):
+        used = self.told(Quantity.KV)
+        if self.engine is None or not used:
             return None
         thrown = rates(self.engine.sampled, Quantity.PREEMPTIONS)
         marks = tuple(
@@ -232,7 +238,8 @@ class _Drawing:
         return self.panel(
             "KV cache",
             "in use",
-            "As the engine says; a mark is a time in which it threw requests out of the cache.",
+            f"As the engine says, at most {100 * max(used):.3g} %; a mark is a time in which it "
+            "threw requests out of the cache.",
             y,
             [("engine: in use", "running", self.sampled(Quantity.KV))],
             marks=marks,

@@ -1,11 +1,11 @@
-"""The share of a gateway whose share is known: two emulated engines, one of them slower."""
+"""Two emulated engines of known speed, compared live: judged in turn, and split into shares."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -14,6 +14,7 @@ from harness.cli.main import main
 from harness.engines.emulated import EmulatedEngine
 from harness.engines.spec import EmulatorSpec, ServedModel, Settings
 from harness.evidence import read
+from harness.load.journal.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,9 +58,33 @@ def pair() -> Iterator[tuple[str, str]]:
     thread.join()
 
 
+def judged(*arguments: str) -> tuple[int, dict[str, Any]]:
+    """The exit code, and what `harness load compare` says of the first token."""
+    asked = ("--metric", "ttft.p50", "--replays", "200", "--json")
+    result = CliRunner().invoke(main, ["load", "compare", *arguments, *asked])
+    assert result.exit_code in {0, 1, 3}, result.output
+    said = json.loads(result.stdout)
+    assert result.exit_code == {"pass": 0, "fail": 1}.get(said["verdict"], 3)
+    assert said["interleaved"]
+    return result.exit_code, said["compared"][0]
+
+
+def test_an_engine_is_compared_with_itself(pair: tuple[str, str], tmp_path: Path) -> None:
+    """Pass, or where the machine is too busy inconclusive; a fail is measured, or there is none."""
+    asked = f"--model m --blocks 3 --run-s 0.2 --users 2 --answer-tokens 4 --out {tmp_path}"
+    code, said = judged(pair[0], pair[0], *asked.split(), "--prompts", "chat")
+    assert code in {0, 3} or said["low"] > 0.05
+    assert said["worth"]["replays"] == 200
+    journal = Journal.read(tmp_path / "compare")
+    assert journal.facts.partial is None
+    assert {row.labels["run"] for row in journal.rows} == {str(number) for number in range(12)}
+    assert judged(str(tmp_path / "compare"))[1]["effect"] == said["effect"]
+
+
 def test_a_share_is_measured_judged_and_drawn(pair: tuple[str, str], tmp_path: Path) -> None:
     direct, gateway = pair
-    asked = f"--gateway {gateway} --direct {direct} --model m --blocks 3 --run-s 0.5 --users 2"
+    # A run is longer than the slower engine's answer: each user asks at least once in it.
+    asked = f"--gateway {gateway} --direct {direct} --model m --blocks 3 --run-s 0.4 --users 2"
     more = f"--answer-tokens 4 --out {tmp_path} --json"
 
     result = CliRunner().invoke(
@@ -79,3 +104,8 @@ def test_a_share_is_measured_judged_and_drawn(pair: tuple[str, str], tmp_path: P
     assert '"dialect":"vllm"' in (folder / "engine-direct.jsonl").read_text()
     page = (folder / "index.html").read_text()
     assert "the gateway adds at most 20 ms to the time to first token" in page
+
+    # The same runs as a comparison: the gateway's side is 16 times as slow.
+    code, said = judged(str(folder))
+    assert code in {1, 3}
+    assert said["effect"] > 1

@@ -135,10 +135,12 @@ def assert_sampled(folder: Path, said: str) -> None:
     assert f"engine {engine.name}: " in said
 
 
+def rows_by_worker(folder: Path) -> list[int]:
+    return [max(0, file.read_bytes().count(b"\n") - 1) for file in folder.glob("requests-*.jsonl")]
+
+
 def rows_in(folder: Path) -> int:
-    return sum(
-        max(0, file.read_bytes().count(b"\n") - 1) for file in folder.glob("requests-*.jsonl")
-    )
+    return sum(rows_by_worker(folder))
 
 
 def test_without_a_host_it_brings_its_own_gateway_and_takes_it_away(
@@ -218,7 +220,7 @@ def test_a_worker_that_is_killed_makes_the_journal_partial(tmp_path: Path, host:
         started("--worker", *reach),
         started("--worker", *reach) as victim,
     ):
-        until(lambda: len(list(folder.glob("requests-*"))) == 2 and rows_in(folder) > 10)
+        until(lambda: sum(rows > 2 for rows in rows_by_worker(folder)) == 2)
         victim.kill()
         said, _ = running.communicate(timeout=60)
     assert running.returncode == 1, said
@@ -226,7 +228,8 @@ def test_a_worker_that_is_killed_makes_the_journal_partial(tmp_path: Path, host:
     found = Journal.read(folder)
     assert found.facts.partial is not None
     assert "was lost" in found.facts.partial
-    assert list(found.rows)
+    assert len(found.facts.workers) == 2
+    assert {row.worker for row in found.rows} == set(found.facts.workers)
     assert_sampled(folder, said)
 
 

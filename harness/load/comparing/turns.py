@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.load.comparing.compare import Run
 from harness.load.journal.journal import Facts, Journal, JournalError, finish, require_vacant
-from harness.load.playing import Session, Target
+from harness.load.playing import Session
 from harness.load.sampling.sampling import Sampler
 from harness.statistics import BLOCK, order
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.load.comparing.compare import Arm
     from harness.load.journal.rows import Row
     from harness.load.sampling.sampling import Watch
+    from harness.load.target import Target
 
 _NS = 1e9
 

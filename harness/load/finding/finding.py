@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from harness.load.finding.knee import Knee, knee
 from harness.load.finding.level import Stretch, Visit, said
-from harness.load.finding.search import Found, Plan, following, found, search
-from harness.load.journal.journal import Facts, JournalError, begin, finish
-from harness.load.playing import Session, Target
+from harness.load.finding.search import ROUNDS, Found, Plan, following, found, search
+from harness.load.journal.journal import Facts, JournalError, finish
+from harness.load.playing import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from harness.load.target import Target
 
 _PLAN, _VISITS = "find.json", "visits.jsonl"
 
@@ -67,6 +69,7 @@ def find(
     *,
     folder: Path,
     engine: str,
+    where: str = "",
     seed: int = 1,
     stop: threading.Event | None = None,
     note: Callable[[Visit], None] = lambda _: None,
@@ -74,14 +77,16 @@ def find(
     """Search on ``target``, going on with what ``folder`` holds of the same search.
 
     Every visit is on disk when it is made; setting ``stop`` ends the search with what there is.
+    Nothing is written before the target has answered. ``where`` names the target where its URL
+    is another at each start.
 
     Raises:
         LoadError: the target does not answer.
         JournalError: the folder holds another search, or a finished one, or cannot be written.
     """
     stop = stop or threading.Event()
-    earlier = _open(folder, plan, target, seed)
-    part = f"part{len(list(folder.glob('requests-*.jsonl')))}"
+    settings = _settings(plan, target, where or target.base_url, seed)
+    earlier = _earlier(folder, settings)
     facts = Facts(
         profile="find",
         seed=seed,
@@ -91,9 +96,7 @@ def find(
         workers=(),
         notes={"slo": [said(one) for one in plan.slo], "model": target.model},
     )
-    if not earlier and not (folder / "run.json").exists():
-        begin(folder, facts)
-    visits = list(earlier)
+    visits = list(earlier or ())
 
     def keep(visit: Visit) -> None:
         _append(folder / _VISITS, visit.to_json())
@@ -101,60 +104,73 @@ def find(
         note(visit)
 
     interrupted = False
-    streams = min(256, max(8, round(plan.most if plan.whole else plan.most / 4)))
     with Session(
-        target, folder=folder, facts=None, part=part, streams=streams, stop=stop
+        target,
+        folder=folder,
+        facts=facts if earlier is None else None,
+        part=f"part{len(list(folder.glob('requests-*.jsonl')))}",
+        streams=min(256, max(8, round(plan.most if plan.whole else plan.most / 4))),
+        stop=stop,
     ) as session:
+        if earlier is None:
+            _put(folder / _PLAN, settings)
 
         def play(level: float, seconds: float, seed: int) -> Stretch:
-            stretch = session.play(level, seconds, seed, whole=plan.whole)
+            stretch = session.play(
+                level,
+                seconds,
+                seed,
+                whole=plan.whole,
+                slo=plan.slo,
+                error=plan.error / ROUNDS,
+            )
             if stop.is_set():
                 raise _Stopped
             return stretch
 
         try:
-            search(plan, play, seed=seed, visits=earlier, note=keep)
+            search(plan, play, seed=seed, visits=visits[:], note=keep)
         except _Stopped:
             interrupted = True
     result = found(plan, visits)
     finish(folder, facts, partial="interrupted" if interrupted else None)
     if following(plan, visits) is None:
-        _put(folder / _PLAN, _settings(plan, target, seed) | {"over": True})
+        _put(folder / _PLAN, settings | {"over": True})
     return Search(
         plan=plan,
         visits=tuple(visits),
         found=result,
         knee=knee(visits),
-        resumed=len(earlier),
+        resumed=len(earlier or ()),
         interrupted=interrupted,
         folder=folder,
     )
 
 
-def _settings(plan: Plan, target: Target, seed: int) -> dict[str, Any]:
+def _settings(plan: Plan, target: Target, where: str, seed: int) -> dict[str, Any]:
     """What must be equal for a search to be the same: not its budget, which may be raised."""
     return {
         "slo": [said(objective) for objective in plan.slo],
         "levels": list(plan.levels),
         "whole": plan.whole,
         "confidence": plan.confidence,
+        "target": where,
         "model": target.model,
+        "prompts": target.prompts,
         "prompt_tokens": target.prompt_tokens,
         "answer_tokens": target.answer_tokens,
         "seed": seed,
     }
 
 
-def _open(folder: Path, plan: Plan, target: Target, seed: int) -> tuple[Visit, ...]:
-    """The visits that ``folder`` holds of this search; makes it where there is none."""
-    path, settings = folder / _PLAN, _settings(plan, target, seed)
+def _earlier(folder: Path, settings: dict[str, Any]) -> tuple[Visit, ...] | None:
+    """The visits that ``folder`` holds of this search; None where there is nothing. Only reads."""
+    path = folder / _PLAN
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists() or not any(folder.iterdir()):
+            return None
         if not path.exists():
-            if any(folder.iterdir()):
-                raise JournalError(f"{folder} holds something else: give another --name.")
-            _put(path, settings)
-            return ()
+            raise JournalError(f"{folder} holds something else: give another --name.")
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept.pop("over", False):
             raise JournalError(
@@ -162,8 +178,8 @@ def _open(folder: Path, plan: Plan, target: Target, seed: int) -> tuple[Visit, .
             )
         if differs := [name for name in settings if kept.get(name) != settings[name]]:
             raise JournalError(
-                f"{folder} holds a search with another {differs[0]}: repeat its options to go on "
-                "with it, or give another --name."
+                f"{folder} holds a search with another {differs[0].replace('_', ' ')}: repeat its "
+                "options to go on with it, or give another --name."
             )
         text = (folder / _VISITS).read_text(encoding="utf-8") if (folder / _VISITS).exists() else ""
         lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from harness.load.goodput import Met
 
+GIVEN_UP = "given up: it was late already, and the level broken"
+"""Why a request has no whole answer that was under way, and late, when a stretch was cut short."""
+
 _FEW = 40
 """Requests below which a growing queue cannot be told from noise."""
 _GROWTH = 1.8
@@ -43,6 +46,8 @@ class Stretch:
     """With the warm-up, and until the last answer had ended."""
     excuse: str = ""
     """Why it says nothing, if it does not: the client was saturated, or it was interrupted."""
+    cut: str = ""
+    """Why it was ended early, if it was: what is promised was broken beyond doubt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,11 @@ class Kept:
     high_ms: float | None
     """None: no upper bound, or it lies among requests that failed."""
 
+    @property
+    def text(self) -> str:
+        """How an objective was broken, in a sentence."""
+        return f"{self.objective}: {self.share:.1%} within the limit, at most {self.share_high:.1%}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
@@ -73,6 +83,7 @@ class Visit:
     kept: tuple[Kept, ...]
     requests: int
     failed: int
+    """Without those `given_up`."""
     seconds: float
     took_s: float
     per_s: float
@@ -87,7 +98,10 @@ class Visit:
     e2e_error_ms: float
     """Half the width of its interval."""
     short: str = ""
-    """Why it ended before it could decide: "client" (saturated) or "budget" (spent)."""
+    """Why it ended before its time: "client" (saturated), "budget" (spent), or "broken" (a fail
+    that nothing to come could have changed)."""
+    given_up: int = 0
+    """Requests that were late, and not answered, when the visit was cut short."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data."""
@@ -115,7 +129,8 @@ def judge(
     fails where one is below with its whole interval. Each is wrong in at most ``error`` of all
     cases: a pass needs all objectives and is not corrected for their number (intersection-union
     test: Berger, Technometrics 24, 1982), a fail needs one of them and is (Bonferroni). The share
-    of a queue that still grows at the end is not that of the level: it does not pass.
+    of a queue that still grows at the end is not that of the level: it does not pass. A stretch
+    that was cut short has failed already (`harness.load.finding.looking`).
 
     Raises:
         ValueError: no objective has a percentile.
@@ -126,7 +141,7 @@ def judge(
     mets = [met for stretch in stretches for met in stretch.mets]
     if not mets:
         return _nothing(level, stretches)
-    kept = tuple(_kept(mets, objective, error, len(asked)) for objective in asked)
+    kept = tuple(kept_by(mets, objective, error, len(asked)) for objective in asked)
     verdict, why = _verdict(kept, stretches, asked)
     whole = [met for met in mets if met.whole]
     seconds = sum(stretch.seconds for stretch in stretches)
@@ -134,13 +149,14 @@ def judge(
     correlation = max(len(mets) / one.effective for one in kept)
     goodput = share(good, confidence=1 - 2 * error, correlation=correlation)
     e2e = [met.e2e_ms for met in whole if met.e2e_ms is not None]
+    given_up = sum(met.why == GIVEN_UP for met in mets)
     return Visit(
         level=level,
         verdict=verdict,
         why=why,
         kept=kept,
         requests=len(mets),
-        failed=len(mets) - len(whole),
+        failed=len(mets) - len(whole) - given_up,
         seconds=seconds,
         took_s=sum(stretch.took_s for stretch in stretches),
         per_s=len(whole) / seconds,
@@ -150,6 +166,8 @@ def judge(
         tokens_per_s=sum(met.tokens for met in whole) / seconds,
         e2e_ms=fmean(e2e) if e2e else None,
         e2e_error_ms=2 * pstdev(e2e) * math.sqrt(memory(e2e) / len(e2e)) if e2e else 0.0,
+        short="broken" if verdict is Verdict.FAIL and stretches[-1].cut else "",
+        given_up=given_up,
     )
 
 
@@ -174,7 +192,8 @@ def _nothing(level: float, stretches: Sequence[Stretch]) -> Visit:
     )
 
 
-def _kept(mets: Sequence[Met], objective: Objective, error: float, family: int) -> Kept:
+def kept_by(mets: Sequence[Met], objective: Objective, error: float, family: int) -> Kept:
+    """How ``mets``, in the order in which they were due, keep one objective out of ``family``."""
     limit, q = objective.limit_ms, objective.q or 0.0
     values = [_value(met, objective) for met in mets]
     held = [value <= limit for value in values]
@@ -222,11 +241,10 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     if excuses := [stretch.excuse for stretch in stretches if stretch.excuse]:
         return Verdict.INCONCLUSIVE, excuses[0]
+    if stretches[-1].cut:
+        return Verdict.FAIL, stretches[-1].cut
     if broken := [one for one in kept if one.verdict is Verdict.FAIL]:
-        one = broken[0]
-        return Verdict.FAIL, (
-            f"{one.objective}: {one.share:.1%} within the limit, at most {one.share_high:.1%}"
-        )
+        return Verdict.FAIL, broken[0].text
     if all(one.verdict is Verdict.PASS for one in kept):
         if any(_grows(stretches[-1].mets, objective) for objective in slo):
             return Verdict.INCONCLUSIVE, "it held, but the queue still grew at the end"

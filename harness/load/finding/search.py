@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 from harness.evidence import Verdict
 from harness.load.finding.level import Stretch, Visit, judge
+from harness.load.finding.looking import MOST_UNDER_WAY
+from harness.load.profiles.profile import MOST_RATE
 
 if TYPE_CHECKING:
     from harness.load.goodput import Objective
@@ -59,6 +61,12 @@ class Plan:
             )
         if self.whole and self.least < 1:
             raise ValueError(f"{self.least:g} users: give at least 1")
+        limit = MOST_UNDER_WAY if self.whole else MOST_RATE
+        if self.most > limit:
+            raise ValueError(
+                f"levels up to {self.most:g}: one process loads with at most {limit:g}; for more "
+                "there are the profiles in loadtests/, with --processes"
+            )
         if not 0.01 <= self.resolution <= 1:
             raise ValueError(f"a resolution of {self.resolution:g}: give from 0.01 to 1")
         if not 0.5 < self.confidence < 1:

@@ -6,14 +6,12 @@ microseconds, and comes back as a row. The child is nicer than we are: where CPU
 behind, keeps what it has not judged in memory up to a limit and above it in a file without a
 name, and catches up when the load is over.
 
-The child runs this module: frames of recordings on standard input, on standard output a line for
-each, with the size of the answer and its row as JSON, and a last line that says how long reads
-lay in the kernel.
+The child runs this module: frames of recordings on standard input, on standard output rows in
+batches (`harness.load.journal.batches`), and a last one that says how long reads lay in the kernel.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import queue
@@ -21,12 +19,14 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from dataclasses import fields
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from harness.load.journal.rows import dump, row_of
+from harness.load.journal.batches import Batch
+from harness.load.journal.rows import Row, row_of
 from harness.wire import End, Request
 from harness.wire.engine import Lags, Recorded
 from harness.wire.engine.recorded import Tape
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 _SIZE = struct.Struct("!I")
 _NICE = 10
 _KEPT_BYTES = 64 << 20
-_BATCH_S = 0.1
+_BATCH_S = 0.25
 """How long rows may wait for others before they are passed on together."""
+_BATCH_ROWS = 1000
 
 
 def command() -> list[str]:
@@ -57,28 +58,36 @@ _told, _tape = attrgetter(*_TOLD), attrgetter(*_TAPE)
 
 def pack(
     recorded: Recorded, *, number: int, name: str, load: float, labels: Mapping[str, str]
-) -> bytes:
-    """``recorded`` as one frame. Its headers stay here: a key has no business elsewhere."""
+) -> list[bytes]:
+    """``recorded`` as the parts of one frame. Its headers stay here: a key is nobody's business.
+
+    A frame is its length, the length of the facts, the facts, and the reads one after another.
+    """
     request, pieces = recorded.request, recorded.tape.pieces
-    facts = (
-        _told(recorded),
-        (request.method, request.url, request.body),
-        recorded.end.value,
-        b"".join(pieces),
-        [*map(len, pieces)],
-        _tape(recorded.tape),
-        (number, name, load, labels),
+    facts = pickle.dumps(
+        (
+            _told(recorded),
+            (request.method, request.url, request.body),
+            recorded.end.value,
+            [*map(len, pieces)],
+            _tape(recorded.tape),
+            (number, name, load, labels),
+        ),
+        pickle.HIGHEST_PROTOCOL,
     )
-    frame = pickle.dumps(facts, pickle.HIGHEST_PROTOCOL)
-    return _SIZE.pack(len(frame)) + frame
+    size = _SIZE.size + len(facts) + sum(map(len, pieces))
+    return [_SIZE.pack(size), _SIZE.pack(len(facts)), facts, *pieces]
 
 
 def unpack(frame: bytes) -> tuple[Recorded, tuple[int, str, float, dict[str, str]]]:
     """What `pack` packed, without its headers: ``frame`` is without its length."""
-    told, (method, url, body), end, joined, lengths, kept, row = pickle.loads(frame)  # noqa: S301 - from our own parent
-    tape, at = Tape(), 0
+    at = _SIZE.size + _SIZE.unpack_from(frame)[0]
+    told, (method, url, body), end, lengths, kept, row = pickle.loads(  # noqa: S301 - our parent's
+        memoryview(frame)[_SIZE.size : at]
+    )
+    tape = Tape()
     for length in lengths:
-        tape.pieces.append(joined[at : at + length])
+        tape.pieces.append(frame[at : at + length])
         at += length
     for name, value in zip(_TAPE, kept, strict=True):
         setattr(tape, name, value)
@@ -91,18 +100,17 @@ def unpack(frame: bytes) -> tuple[Recorded, tuple[int, str, float, dict[str, str
     ), row
 
 
-def judge(frame: bytes, lags: Lags | None = None) -> dict[str, Any]:
-    """The row of one frame (without its length), ready for JSON and without its worker.
+def judge(frame: bytes, lags: Lags | None = None) -> tuple[Row, int]:
+    """The row of one frame (without its length), which names no worker, and its answer's bytes.
 
-    ``bytes`` beside it is how long the answer was. How long its reads lay in the kernel is
-    counted in ``lags``.
+    How long its reads lay in the kernel is counted in ``lags``.
     """
     recorded, (number, name, load, labels) = unpack(frame)
     if lags is not None:
         for lag in recorded.receive_lags_ns:
             lags.add(lag)
     row = row_of(recorded, number=number, name=name, load=load, labels=labels)
-    return dump(row) | {"bytes": recorded.tape.size}
+    return row, recorded.tape.size
 
 
 class Backlog:
@@ -185,16 +193,24 @@ def main() -> None:
         os.nice(_NICE)
     backlog = Backlog()
     threading.Thread(target=_take_in, args=(sys.stdin.buffer, backlog), daemon=True).start()
-    out = sys.stdout.buffer
-    lags = Lags()
+    lags, batch, due_s = Lags(), Batch(), 0.0
     while (frame := backlog.get()) is not None:
-        said = judge(frame, lags)
-        size = said.pop("bytes")
-        out.write(b"%d %b\n" % (size, json.dumps(said, separators=(",", ":")).encode()))
-        if not backlog.awaited(_BATCH_S):
-            out.flush()
-    told = {"most_ns": lags.most_ns, "counts": list(lags.counts.items())}
-    out.write(json.dumps({"receive_lag": told}).encode() + b"\n")
+        if not batch.rows:
+            due_s = time.monotonic() + _BATCH_S
+        batch.add(*judge(frame, lags))
+        left_s = due_s - time.monotonic()
+        if len(batch.rows) >= _BATCH_ROWS or left_s <= 0 or not backlog.awaited(left_s):
+            _put(batch.dump())
+            batch = Batch()
+    batch.receive_lag = lags
+    _put(batch.dump())
+
+
+def _put(data: bytes) -> None:
+    """Write all of it at once, whatever buffers the interpreter was told to use."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
 
 def _take_in(source: BinaryIO, backlog: Backlog) -> None:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import subprocess
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent.queue import Queue
 
 import harness
-from harness.load.journal import parsing
-from harness.load.locusts.orders import lags_of
+from harness.load.journal import batches, parsing
 from harness.wire.engine import Lags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.load.journal.batches import Read
+    from harness.wire.engine import Recorded
+
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux
 _PIPE_BYTES = 1 << 20
-_WAITING_FRAMES = 1024
-_BATCH_S = 0.05
+_MOST_WAITING = 2048
+_BATCH_S = 0.1
 
 
 def environment() -> dict[str, str]:
@@ -33,24 +34,19 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
-class Judged(NamedTuple):
-    """A row that came back: as it is written down, as it reads, and how long the answer was."""
-
-    line: bytes
-    said: dict[str, Any]
-    size: int
-
-
 class Clerk:
-    """Takes frames and calls ``on_rows`` with what comes of them, in order, from its own greenlet.
+    """Takes recordings and calls ``on_batch`` with what comes of them, from its own greenlet.
 
-    Frames go out and rows come back many at a time: each crossing costs the engine's thread a
-    moment. The child runs in a session of its own: Ctrl-C is not for it, it ends when its input
-    does.
+    They are packed and go out many at a time, and so rows come back, in the same order: each
+    crossing costs the engine's thread a moment. ``pack`` makes the parts of a frame of a recording
+    and what was taken with it (`harness.load.journal.parsing.pack`).
+
+    The child runs in a session of its own: Ctrl-C is not for it, it ends when
+    its input does.
     """
 
-    def __init__(self, on_rows: Callable[[list[Judged]], None]) -> None:
-        self._on_rows = on_rows
+    def __init__(self, pack: Callable[..., list[bytes]], on_batch: Callable[[Read], None]) -> None:
+        self._pack, self._on_batch = pack, on_batch
         self._child = subprocess.Popen(
             parsing.command(),
             stdin=subprocess.PIPE,
@@ -67,20 +63,23 @@ class Clerk:
         self.handed = self.judged = 0
         self.receive_lag = Lags()
         """How long reads lay in the kernel; known once it is closed."""
-        self._frames: Any = Queue(_WAITING_FRAMES)
+        self._waiting: deque[tuple[Recorded, tuple[Any, ...]]] = deque()
         self._over = False
         self._writer = gevent.spawn(self._write)
         self._reader = gevent.spawn(self._read)
 
-    def take(self, frame: bytes) -> None:
-        """Hand a frame over; waits while too many wait: that is how memory stays bounded."""
-        self.handed += 1
-        self._frames.put(frame)
+    def take(self, recorded: Recorded, *facts: Any) -> None:
+        """Hand a recording over, with what ``pack`` wants to know of it; from any thread."""
+        self._waiting.append((recorded, facts))
+
+    @property
+    def full(self) -> bool:
+        """Whether so many wait that no more should be asked: that is how memory stays bounded."""
+        return len(self._waiting) >= _MOST_WAITING
 
     def close(self, timeout_s: float) -> bool:
         """Wait until everything is judged; False if that took longer, and the rest is lost."""
         self._over = True
-        self._frames.put(b"")
         gevent.joinall([self._writer, self._reader], timeout=timeout_s)
         done = self._reader.ready() and self.handed == self.judged
         gevent.killall([self._writer, self._reader])
@@ -90,32 +89,29 @@ class Clerk:
         return done
 
     def _write(self) -> None:
-        last = False
-        while not last:
-            frames = [self._frames.get()]
-            while not self._frames.empty():
-                frames.append(self._frames.get())
-            last = self._over and not frames[-1]
-            with suppress(OSError):  # it has died: `close` finds that frames are missing
-                rest = memoryview(b"".join(frames))
+        while not self._over or self._waiting:
+            if not self._waiting:
+                gevent.sleep(_BATCH_S)
+                continue
+            parts: list[bytes] = []
+            for _ in range(len(self._waiting)):
+                recorded, facts = self._waiting.popleft()
+                parts += self._pack(recorded, *facts)
+                self.handed += 1
+            frames = b"".join(parts)
+            del parts, recorded
+            with suppress(OSError):  # it has died: `close` finds that rows are missing
+                rest = memoryview(frames)
                 while rest:
                     rest = rest[self._in.write(rest) or 0 :]
-            if not last:
+            if not self._over:
                 gevent.sleep(_BATCH_S)
         with suppress(OSError):
             self._in.close()
 
     def _read(self) -> None:
-        torn = b""
-        while block := self._out.read(_PIPE_BYTES):
-            *lines, torn = (torn + block).split(b"\n")
-            rows = []
-            for line in lines:
-                size, _, row = line.partition(b" ")
-                if size.isdigit():
-                    rows.append(Judged(row, json.loads(row.decode()), int(size)))
-                else:
-                    self.receive_lag = lags_of(json.loads(line)["receive_lag"])
-            self.judged += len(rows)
-            if rows:
-                self._on_rows(rows)
+        for batch in batches.read(self._out):
+            self.judged += len(batch.rows)
+            self.receive_lag = batch.receive_lag or self.receive_lag
+            if batch.rows:
+                self._on_batch(batch)

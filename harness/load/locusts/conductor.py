@@ -16,6 +16,7 @@ from harness.load.locusts.gateway import OwnGateway
 from harness.load.locusts.hand import Hand
 from harness.load.locusts.orders import FINISH, ORDERS, START, Orders
 from harness.load.locusts.run import Run
+from harness.load.locusts.table import trim
 from harness.load.profiles import SettingError
 from harness.stack.fleet import ITL_MS
 from harness.wire import WireError
@@ -72,12 +73,17 @@ class Conductor:
         if self.environment.host and not self._owned:
             told.reachable(self.environment.host, live=self.options.live)
             return
-        if self._gateway is not None and self._gateway.preset == plan.preset:
+        stands = (plan.preset, self.options.engines)
+        if self._gateway is not None and stands == (self._gateway.preset, self._gateway.tier):
             self.environment.host = self._gateway.endpoint
             return
         self.leave()
-        own = OwnGateway(told.sources(self.options), seed=setting.seed, preset=plan.preset)
-        self._gateway = own
+        self._gateway = own = OwnGateway(
+            told.sources(self.options),
+            seed=setting.seed,
+            preset=plan.preset,
+            tier=self.options.engines,
+        )
         self.environment.host = self.options.host = own.endpoint
 
     def leave(self) -> None:
@@ -94,6 +100,7 @@ class Conductor:
         if run is None or run.ending or run.trouble is not None:
             return None
         self._watch(run)
+        trim(self.environment.stats)
         at_s = max(0.0, run.at_s())
         for order, provider in run.due_breaks(at_s=at_s):
             gevent.spawn(self._break, order, provider)
@@ -131,6 +138,7 @@ class Conductor:
         self._stand(plan, setting)
         host = self.environment.host or ""
         own = self._gateway if self._owned else None
+        waits = own is not None and own.kind == "emulated" and plan.preset is None
         orders = Orders(
             profile=options.load_profile,
             setting=setting,
@@ -138,7 +146,7 @@ class Conductor:
             key=own.key if own is not None else options.gateway_key or None,
             timeout_s=float(options.request_timeout),
             error_bar=options.error_bar == "on",
-            tokens_per_s=_USUAL if own is None or plan.preset else _EMULATED,
+            tokens_per_s=_EMULATED if waits else _USUAL,
         )
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         folder = told.journals(options, f"{orders.profile}-{stamp}-{setting.seed}")
@@ -248,8 +256,9 @@ class Conductor:
             self.hand = None
         else:
             self._collect(run, abandon=abandon)
-        engine = "emulated" if self._owned else "unknown"
-        partial = run.close({"workers": run.done}, engine)
+        own = self._gateway if self._owned else None
+        notes = {"workers": telling.kept(run)} | ({"engines": own.behind} if own else {})
+        partial = run.close(notes, own.kind if own else "unknown")
         self._tell(run, partial)
 
     def _collect(self, run: Run, *, abandon: bool) -> None:
@@ -276,6 +285,7 @@ class Conductor:
 
     def _tell(self, run: Run, partial: str | None) -> None:
         client, summary = telling.trusted(run), run.summary()
+        run.keep(telling.evidence(run, summary, client))
         told_lines = telling.lines(run, summary, partial, client)
         print("\n".join(["", *told_lines, ""]), flush=True)  # noqa: T201 - the result of the run
         if self.options.headless:

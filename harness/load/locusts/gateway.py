@@ -14,18 +14,20 @@ from harness.load.sampling.sampling import Watch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.stack import Tier
+
 
 class OwnGateway:
-    """The real gateway over emulated engines, in a child that ends with us.
+    """The real gateway over the engines of a tier, in a child that ends with us.
 
     Raises:
         SettingError: it did not start; its own message stands above.
     """
 
-    def __init__(self, sources: Path, *, seed: int, preset: str | None) -> None:
-        self.preset = preset
+    def __init__(self, sources: Path, *, seed: int, preset: str | None, tier: Tier) -> None:
+        self.preset, self.tier = preset, tier
         self._child = subprocess.Popen(
-            standing.command(sources.resolve(), seed=seed, preset=preset),
+            standing.command(sources.resolve(), seed=seed, preset=preset, tier=tier),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -41,6 +43,10 @@ class OwnGateway:
             ) from None
         self.endpoint: str = facts["endpoint"]
         self.key: str = facts["key"]
+        self.kind: str = facts["kind"]
+        """What its engines are: emulated, real or mixed."""
+        self.behind: str = facts["behind"]
+        """Each engine, what it is and its version."""
         self.watches = tuple(Watch(**engine) for engine in facts["engines"])
         """The metrics pages of its engines."""
 

@@ -1,55 +1,35 @@
-"""From the engine's native thread back to the greenlet that waits."""
+"""From the engine's native thread back to the event loop of the greenlets."""
 
 from __future__ import annotations
 
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent.hub import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.wire.engine import Recorded, Ticket
-
 
 class Mailbox:
-    """Wakes greenlets for tickets that ended, all of them through one watcher of the event loop.
-
-    `Ticket.wait` does so too, with a descriptor of its own for each wait; here a wait costs an
-    entry in a queue.
-    """
+    """Has calls made in the event loop, all of them through one watcher."""
 
     def __init__(self) -> None:
-        self._ended: deque[tuple[Callable[[Ticket], object], Ticket]] = deque()
+        self._posted: deque[tuple[Callable[[Any], object], object]] = deque()
         self._watcher: Any = gevent.get_hub().loop.async_()
         self._watcher.start(self._deliver)
 
-    def wait(self, ticket: Ticket) -> Recorded:
-        """Suspend this greenlet alone until ``ticket`` has ended."""
-        waiter: Any = Waiter()
-        self.call(ticket, waiter.switch)
-        ended: Ticket = waiter.get()
-        if ended.recorded is None:
-            raise RuntimeError("a ticket was called over before it was settled")
-        return ended.recorded
-
-    def call(self, ticket: Ticket, then: Callable[[Ticket], object]) -> None:
-        """Have ``then`` called in the event loop once ``ticket`` has ended; it must not wait."""
-        ticket.add_done_callback(partial(self._post, then))
+    def post(self, then: Callable[[Any], object], what: object) -> None:
+        """Have ``then(what)`` called in the event loop, soon; from any thread. It must not wait."""
+        self._posted.append((then, what))
+        self._watcher.send()  # the one method of gevent that another thread may call
 
     def close(self) -> None:
         """Free the watcher."""
         self._watcher.stop()
         self._watcher.close()
 
-    def _post(self, then: Callable[[Ticket], object], ticket: Ticket) -> None:
-        self._ended.append((then, ticket))
-        self._watcher.send()  # the one method of gevent that another thread may call
-
     def _deliver(self) -> None:
-        while self._ended:
-            then, ticket = self._ended.popleft()
-            then(ticket)
+        while self._posted:
+            then, what = self._posted.popleft()
+            then(what)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from harness.load.goodput import objectives
 from harness.load.profiles import Setting, SettingError, targets_of
 from harness.load.sampling.sampling import Watch, path_of
 from harness.registry import RegistryError, load
+from harness.stack import TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -50,6 +52,12 @@ def add(parser: Any, profiles: Mapping[str, Profile]) -> None:
     told("--error-bar", choices=["on", "off"], default="on", help="Measure the client itself too")
     told("--journal", default="", help="Folder for the rows; default: reports/load/<run>")
     told("--sources", default="", help="Folder with the sources; default: config")
+    told(
+        "--engines",
+        choices=TIERS,
+        default=TIERS[0],
+        help="Behind the gateway that a run without --host brings: emulated engines, or real ones",
+    )
     told("--live", action="store_true", help="Yes, load a server that is not on this machine")
     told(
         "--gateway-key",
@@ -61,9 +69,10 @@ def add(parser: Any, profiles: Mapping[str, Profile]) -> None:
     told(
         "--engine-metrics",
         action="append",
-        metavar="URL",
+        metavar="[NAME=]URL",
         include_in_web_ui=False,
-        help="Metrics page of an engine behind --host, sampled along the load; may be repeated",
+        help="Metrics page of an engine behind --host, sampled along the load, with the key of the "
+        "provider NAME if it has one; may be repeated",
     )
     parse = parser.parse_args
 
@@ -126,12 +135,18 @@ def setting(options: argparse.Namespace) -> Setting:
 def watches(options: argparse.Namespace) -> tuple[Watch, ...]:
     """The metrics pages that were told; a URL without a path means ``/metrics`` there.
 
+    One told with the name of a provider is asked with that provider's key, from the environment
+    variable that the sources name.
+
     Raises:
-        SettingError: one is no URL, or was told twice.
+        SettingError: one is no URL, or was told twice, or the sources cannot be read.
     """
     found: dict[Path, Watch] = {}
-    for url in options.engine_metrics or ():
-        watch = _watch(url)
+    keys = _keys(options) if options.engine_metrics else {}
+    for told in options.engine_metrics or ():
+        name, equals, url = told.partition("=")
+        named = equals and "://" not in name
+        watch = _watch(url, name, keys.get(name)) if named else _watch(told)
         place = path_of(Path(), watch.name)
         if place in found:
             raise SettingError(f"--engine-metrics names {watch.name} twice: give each page once.")
@@ -139,7 +154,20 @@ def watches(options: argparse.Namespace) -> tuple[Watch, ...]:
     return tuple(found.values())
 
 
-def _watch(url: str) -> Watch:
+def _keys(options: argparse.Namespace) -> dict[str, str | None]:
+    """The key of each provider that has one, as the environment has it."""
+    try:
+        providers = load(sources(options)).providers
+    except RegistryError as error:
+        raise SettingError("\n".join(str(finding) for finding in error.findings)) from error
+    return {
+        name: os.environ.get(provider.api_key.env)
+        for name, provider in providers.items()
+        if provider.api_key is not None
+    }
+
+
+def _watch(url: str, name: str = "", key: str | None = None) -> Watch:
     try:
         parts = urlsplit(url)
         good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
@@ -151,9 +179,10 @@ def _watch(url: str) -> Watch:
         )
     place = parts.netloc.rpartition("@")[2]
     path = parts.path.rstrip("/") or "/metrics"
-    name = place if path == "/metrics" else place + path
+    name = name or (place if path == "/metrics" else place + path)
     whole = parts.path if parts.path.strip("/") else path
-    return Watch(name=name, url=urlunsplit((parts.scheme, parts.netloc, whole, parts.query, "")))
+    whole = urlunsplit((parts.scheme, parts.netloc, whole, parts.query, ""))
+    return Watch(name=name, url=whole, key=key)
 
 
 def slo(text: str) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from harness.evidence import EVIDENCE_FILE, EvidenceError, EvidenceStore
 from harness.load.goodput import objectives
 from harness.load.journal import journal
 from harness.load.journal.journal import Facts, Journal, JournalError, Writer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from harness.evidence import Evidence
     from harness.load.locusts.orders import Orders
     from harness.load.profiles import Plan
     from harness.load.sampling.sampling import Watch
@@ -85,8 +87,8 @@ class Run:
 
     def take(self, worker: str, lines: Sequence[bytes]) -> None:
         """Write rows down, unless nothing can be written any more."""
-        if self.trouble is not None or worker not in self._writers:
-            return
+        if not lines or self.trouble is not None or worker not in self._writers:
+            return  # workers go on reporting, without rows, when it is closed already
         try:
             self._writers[worker].add_lines(lines)
         except JournalError as error:
@@ -115,6 +117,16 @@ class Run:
         for row in Journal.read(self.folder).rows:
             found.add(row)
         return found
+
+    def keep(self, evidence: Iterable[Evidence]) -> None:
+        """Write down what was judged, beside the rows; what goes wrong is `trouble`."""
+        try:
+            with EvidenceStore(self.folder / EVIDENCE_FILE) as store:
+                for each in evidence:
+                    store.append(each)
+        except EvidenceError as error:
+            self.trouble = self.trouble or str(error)
+            _log.error("%s", error)
 
     def close(self, notes: Mapping[str, Any], engine: str) -> str | None:
         """Finish its journal and the samples in it; returns why it is partial, if it is."""

@@ -5,17 +5,28 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from harness.evidence import Verdict
+from harness.evidence import Evidence, Verdict
 from harness.load.locusts.orders import lags_of, trusted_of
 from harness.load.locusts.run import STOPPED
 from harness.load.trust import together
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from harness.load.locusts.run import Run
     from harness.load.overview.summary import Summary
     from harness.load.trust import Trusted
 
 PASS, FAIL, USAGE, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
+EXPLAINED = {
+    "load.whole": """An answer of the load was not whole
+
+It counts only with status 200, a finish reason, the end marker of its stream and no error object.
+What is not whole has no latency and is in no figure but its own.
+
+Remedy: the page of the load lists the kinds of failure with what the first of each said.""",
+}
+"""What ``harness explain`` says of it."""
 _NO_BAR = "error bar: off, so nothing is known of the client: quote no figure of this run"
 
 
@@ -25,6 +36,44 @@ def trusted(run: Run) -> Trusted | None:
         return None
     bars = (said["error_bar"] for said in run.done.values() if said.get("error_bar"))
     return together(map(trusted_of, bars))
+
+
+def kept(run: Run) -> dict[str, dict[str, Any]]:
+    """What its workers said last of all, for the journal: the error bar is evidence."""
+    return {
+        worker: {name: value for name, value in said.items() if name != "error_bar"}
+        for worker, said in run.done.items()
+    }
+
+
+def evidence(run: Run, summary: Summary, client: Trusted | None) -> list[Evidence]:
+    """What was judged of the run: whether its answers were whole, and the client itself."""
+    why = f"{summary.failed} of {summary.n} were not" if summary.failed else ""
+    found = [
+        Evidence(
+            check="load.whole",
+            subject=f"load:{run.orders.profile}",
+            asked="Was every answer whole?",
+            verdict=Verdict.PASS if summary.n and not why else Verdict.FAIL,
+            reason=why if summary.n else "no request was made",
+            value=summary.failed,
+            unit="answers",
+            n=summary.n,
+            bound=0.0,
+            seed=run.orders.setting.seed,
+        )
+    ]
+    if client is None or not client.evidence:
+        found.append(
+            Evidence(
+                check="load.client.reference",
+                subject="client",
+                asked="Was the client held against a known timing?",
+                verdict=Verdict.NOT_RUN if client is None else Verdict.INCONCLUSIVE,
+                reason=_NO_BAR if client is None else "not measured: no worker told of it",
+            )
+        )
+    return found + list(client.evidence if client else ())
 
 
 def lines(run: Run, summary: Summary, partial: str | None, client: Trusted | None) -> list[str]:

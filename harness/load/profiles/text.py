@@ -12,7 +12,7 @@ _TEXT = (
     "these two may first then do any like my now over such our man me even most made after also "
     "did many off before must well back through years much where your way"
 )
-_WORDS = tuple(_TEXT.split())
+WORDS = tuple(_TEXT.split())
 """Words that common tokenizers know as one token each, with the space before them."""
 
 
@@ -24,4 +24,4 @@ def words(key: str, tokens: int, *, first: int | None = None) -> str:
     Qwen) hold each of these words as one token; what a chat template adds comes on top.
     """
     source = random.Random(key)  # noqa: S311 - a text, no cryptography
-    return " ".join(source.choices(_WORDS, k=tokens)[:first])
+    return " ".join(source.choices(WORDS, k=tokens)[:first])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LEAST, MOST = 16, 4096
 KEPT_S = 3600.0
 """How long what was found is believed; a reboot, another Python or another machine ends it too."""
-_CLOSE = 1.25
+CLOSE = 1.25
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -51,9 +51,16 @@ class Safe:
 
 
 def search(
-    right: Callable[[int], bool | None], *, rate: float, least: int = LEAST, most: int = MOST
+    right: Callable[[int], bool | None],
+    *,
+    rate: float,
+    least: int = LEAST,
+    most: int = MOST,
+    close: float = CLOSE,
 ) -> Safe:
-    """Find the most streams for which ``right`` holds: doubling, then bisection to 25 %.
+    """Find the most streams for which ``right`` holds: doubling, then bisection.
+
+    It ends when the least that is not right is ``close`` times the most that is.
 
     A level that is not right is tried once more: noise must not decide it. Where ``right`` is
     None, which is that it cannot be told, the search ends with what is known.
@@ -74,7 +81,7 @@ def search(
             bad = level
             break
         good, level = level, min(2 * level, most)
-    while bad is not None and good and bad > max(good + 1, good * _CLOSE):
+    while bad is not None and good and bad > max(good + 1, good * close):
         middle = (good + bad) // 2
         found = tried(middle)
         if found is None:

@@ -97,10 +97,10 @@ class Trust:
         If it is wrong, it is measured once more, and if it is wrong again the streams that it
         does carry are looked for, so that the verdict can name them. None: not measured.
         """
-        self._before = found = self._measured(self._streams, seconds)
+        self._before = found = self.measure(self._streams, seconds)
         right = believable(found, self._limits)
         if found is not None and not right:
-            self._before = found = self._measured(self._streams, seconds) or found
+            self._before = found = self.measure(self._streams, seconds) or found
             right = believable(found, self._limits)
         if right is not None:
             self._remember(right=right)
@@ -162,7 +162,7 @@ class Trust:
         """
 
         def right(streams: int) -> bool | None:
-            return believable(self._measured(streams, seconds), self._limits)
+            return believable(self.measure(streams, seconds), self._limits)
 
         found = search(right, rate=self._rate, least=least, most=most)
         remember(found, folder=self._folder)
@@ -177,7 +177,8 @@ class Trust:
             least = min(LEAST, self._streams // 2)
             self.search(least=least, most=self._streams - 1)
 
-    def _measured(self, streams: int, seconds: float) -> Errors | None:
+    def measure(self, streams: int, seconds: float = SECONDS) -> Errors | None:
+        """Measure the client on reference answers at so many streams; None: not measured."""
         if not self._running:
             return None
         reference = self._reference

@@ -1,4 +1,4 @@
-"""Prompts of exact token counts: ids that are tokens already, or words counted by the server.
+"""Prompts of exact token counts: ids that are tokens already, or words of one token each.
 
 A prompt whose length is a guess measures something else than what is said: a request of 4,096
 tokens fills 256 blocks of 16, one of 4,097 fills 257.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from harness.engines.models.vocabulary import SPECIAL, Vocabulary
@@ -16,16 +17,82 @@ from harness.engines.tokens import VOCABULARY
 from harness.wire import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+LEAST_WORDS = 16
+"""With fewer words prompts would begin alike, and a cache of prefixes would hold them."""
+
+_ENOUGH_WORDS = 64
 _WORDS = tuple(word for word in VOCABULARY if word.isascii())
-_MOST_TRIES = 64
+MADE_UP = tuple(word.strip() for word in _WORDS)
+"""Words that the tiny models know as one token each, behind a space."""
 
 
 class PromptError(RuntimeError):
     """A prompt of that many tokens cannot be made; the text says why."""
 
     id = "load.prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How prompts of exact counts are written for one server and model.
+
+    With ``words`` they are chats, of words that are one token each behind a space; ``added`` is
+    what everything else in such a chat comes to: its template, and ``opener``, the first word.
+    Else they are ``ids``, to be sent as they are.
+    """
+
+    words: tuple[str, ...] = ()
+    opener: str = ""
+    added: int = 0
+    ids: tuple[int, ...] = ()
+
+    def text(self, count: int, key: str) -> str:
+        """The content of a chat of ``count`` tokens, template included; follows from ``key``.
+
+        Raises:
+            PromptError: that many do not leave room for a word.
+        """
+        if count <= self.added:
+            raise PromptError(
+                f"a chat of {count} tokens: its template and first word are {self.added} already. "
+                f"Ask for at least {self.added + 1}, or send ids, which no template reaches."
+            )
+        source = random.Random(key)  # noqa: S311 - a text, not a secret
+        return " ".join([self.opener, *source.choices(self.words, k=count - self.added)])
+
+    def draw(self, count: int, key: str) -> list[int]:
+        """``count`` ids that follow from ``key``."""
+        return random.Random(key).choices(self.ids, k=count)  # noqa: S311 - likewise
+
+
+def single_words(candidates: Sequence[str], ids_of: Callable[[str], Sequence[int]]) -> Wording:
+    """The ``candidates`` that a tokenizer holds as one token each behind a space, with their ids.
+
+    ``ids_of`` is asked a few times, and where some are cut in pieces once for each besides. All
+    that are kept are then counted together, which must come to their number.
+
+    Raises:
+        PromptError: fewer than `LEAST_WORDS` are.
+    """
+    opener = candidates[0]
+    empty = len(ids_of(opener))
+
+    def counted(words: Sequence[str]) -> Sequence[int]:
+        return ids_of(" ".join([opener, *words]))[empty:]
+
+    kept = tuple(candidates)
+    if len(found := counted(kept)) != len(kept):
+        single = (word for word in kept if len(counted([word] * 3)) == 3)
+        kept = tuple(islice(single, _ENOUGH_WORDS))
+        found = counted(kept)
+    if len(kept) < LEAST_WORDS or len(found) != len(kept):
+        raise PromptError(
+            f"the tokenizer knows {len(kept)} of {len(candidates)} common words as one token "
+            f"each, fewer than {LEAST_WORDS}: no prompt of words has an exact count. Send ids."
+        )
+    return Wording(words=kept, opener=opener, ids=tuple(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +127,6 @@ def tiny_text(count: int, seed: str) -> str:
     """
     source = random.Random(seed)  # noqa: S311 - a text, not a secret
     return "".join(source.choice(_WORDS) for _ in range(count))
-
-
-def exact_text(count: int, seed: str, tokens_of: Callable[[str], int]) -> str:
-    """A text of exactly ``count`` tokens, by what ``tokens_of`` counts (the server's /tokenize).
-
-    Raises:
-        PromptError: no text of these words has that many, or what the server adds is more.
-    """
-    source = random.Random(seed)  # noqa: S311 - a text, not a secret
-    words = [source.choice(_WORDS) for _ in range(count)]
-    kept = count
-    for _ in range(_MOST_TRIES):
-        found = tokens_of("".join(words[:kept]))
-        if found == count:
-            return "".join(words[:kept])
-        # Proportional steps, of at least one word, until the count is met.
-        missing = count - found
-        step = int(missing * kept / max(found, 1)) or (1 if missing > 0 else -1)
-        kept += step
-        if kept < 1:
-            break
-        words += [source.choice(_WORDS) for _ in range(max(0, kept - len(words)))]
-    raise PromptError(
-        f"no text of exactly {count} tokens was found: the tokenizer cuts these words in pieces. "
-        "Send token ids to /v1/completions instead."
-    )
 
 
 def completion(

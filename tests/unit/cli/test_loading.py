@@ -39,12 +39,22 @@ SLO = ("--slo", "p95 ttft < 500ms")
         (("--slo", "ttft < 500ms"), "no objective has a percentile"),
         ((*SLO, "--min", "0"), "--min"),
         ((*SLO, "--max", "inf"), "finite"),
+        ((*SLO, "--max", "1e12"), "at most 100000"),
+        ((*SLO, "--by", "users", "--max", "1e6"), "at most 4096"),
         ((*SLO, "--min", "9", "--max", "3"), "give 0 < least < most"),
         ((*SLO, "--by", "users", "--min", "0.5"), "give at least 1"),
         ((*SLO, "--resolution", "0.1%"), "a resolution of 0.001"),
         ((*SLO, "--confidence", "200%"), "not between 0 and 100 %"),
         ((*SLO, "--target", "http://192.0.2.1:1/v1", "--model", "m"), "load.target-not-live"),
         ((*SLO, "--target", "localhost", "--model", "m"), "is no URL"),
+        (
+            (*SLO, "--target", nobody(), "--model", "m", "--tokenizer", "http://192.0.2.1:1/v1"),
+            "load.target-not-live",
+        ),
+        (
+            (*SLO, "--target", nobody(), "--model", "m", "--prompts", "chat"),
+            "load.tokenizer-missing",
+        ),
         ((*SLO, "--target", nobody(), "--model", "m", "--key-env", "NO_SUCH"), "load.no-key"),
     ],
 )
@@ -54,6 +64,7 @@ def test_what_cannot_be_searched_is_refused(
     result = load("find", *arguments, "--out", str(tmp_path))
     assert result.exit_code == 2, result.output
     assert said.lower() in result.stderr.lower()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_target_that_is_not_up_is_an_error_and_never_a_figure(tmp_path: Path) -> None:
@@ -61,7 +72,30 @@ def test_a_target_that_is_not_up_is_an_error_and_never_a_figure(tmp_path: Path) 
     assert result.exit_code == 2
     assert "load.target-down" in result.stderr
     assert "refused" in result.stderr
-    assert not list(tmp_path.rglob("visits.jsonl"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ({"find.json": '{"slo": ["p95 ttft < 9ms"]}', "visits.jsonl": "{}\n"}, "another slo"),
+        ({"find.json": '{"over": true}'}, "a search that is over"),
+        ({"find.json": "[]"}, "no search that can be read"),
+        ({"run.json": "{}"}, "something else"),
+    ],
+)
+def test_the_folder_of_something_else_is_refused_and_left_as_it_is(
+    kept: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    for name, text in kept.items():
+        (folder / name).write_text(text)
+    asked = ("--target", nobody(), "--model", "m", "--name", "f", "--out", str(tmp_path))
+    result = load("find", *SLO, *asked)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert {path.name: path.read_text() for path in folder.iterdir()} == kept
 
 
 def test_a_comparison_with_a_target_that_is_down_can_be_tried_again(tmp_path: Path) -> None:
@@ -72,7 +106,14 @@ def test_a_comparison_with_a_target_that_is_down_can_be_tried_again(tmp_path: Pa
 
 
 def test_its_errors_are_explained() -> None:
-    for name in ("load.target-down", "load.target-not-live"):
+    for name in (
+        "load.target-down",
+        "load.target-not-live",
+        "load.interrupted",
+        "load.tokenizer-missing",
+        "load.tokenizer-mismatch",
+        "load.prompt",
+    ):
         assert CliRunner().invoke(main, ["explain", name]).exit_code == 0
 
 
@@ -160,6 +201,11 @@ def test_a_partial_record_never_passes(tmp_path: Path) -> None:
         (("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"), "name the --model"),
         (("http://192.0.2.1/v1", "http://127.0.0.1:2/v1", "--model", "m"), "load.target-not-live"),
         (("x", "--replays", "10"), "--replays"),
+        (("x", "--users", "5000"), "--users"),
+        (
+            ("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1", "--model", "m", "--rate", "1e9"),
+            "at most 100000",
+        ),
         (("x", "--min-effect", "0%"), "not between"),
         (("x", "--metric", "speed"), "speed"),
     ],

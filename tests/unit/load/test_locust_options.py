@@ -96,6 +96,8 @@ def test_one_profile_needs_no_name(folder: Path) -> None:
         (["--host=http://192.0.2.1:80"], "--live"),
         (["--engine-metrics=127.0.0.1:8000/metrics"], "what is no URL"),
         (["--engine-metrics=http://a:x/metrics"], "what is no URL"),
+        (["--engine-metrics=vllm="], "what is no URL"),
+        (["--engines=some"], "invalid choice"),
         (["--engine-metrics=http://a:1", "--engine-metrics=http://a:1/metrics"], "twice"),
     ],
 )
@@ -133,6 +135,21 @@ def test_pages_to_sample_are_named_after_where_they_are(folder: Path) -> None:
     assert [watch.name for watch in told] == ["a:1", "b:2", "a:1/other"]
     assert [watch.url for watch in told] == ["http://a:1/metrics", *given[1:]]
     assert options.watches(read(folder)) == ()
+
+
+def test_a_page_with_a_providers_name_is_asked_with_its_key(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyed = "providers.yaml: {providers: {local: {api_key: {env: TEST_KEY}}}}"
+    (folder / "providers.yaml").write_bytes(sources(keyed)["providers.yaml"])
+    given = ["local=http://a:1", "other=http://b:2/metrics?a=b"]
+    arguments = [f"--engine-metrics={each}" for each in given]
+    for key in (None, "sk-1"):
+        if key:
+            monkeypatch.setenv("TEST_KEY", key)
+        told = options.watches(read(folder, *arguments))
+        assert [(watch.name, watch.key) for watch in told] == [("local", key), ("other", None)]
+        assert told[1].url == "http://b:2/metrics?a=b"
 
 
 ORDERS = Orders(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.evidence import Evidence, Verdict
+from harness.evidence import EVIDENCE_FILE, Evidence, Verdict
 from harness.load.goodput import Met
 from harness.load.journal.journal import Journal, JournalError, Writer
 from harness.load.journal.rows import Row, dump
 from harness.load.locusts import telling
 from harness.load.locusts.orders import Orders, trusted_said
 from harness.load.locusts.run import STOPPED, Run
+from harness.load.overview.overview import overview
 from harness.load.profiles import PROFILES, Setting, Target
 from harness.load.trust import Trusted
 
@@ -144,6 +145,18 @@ def test_a_full_disk_ends_the_run_with_code_2(
     assert [row.number for row in Journal.read(run.folder).rows] == [0]
 
 
+def test_a_report_without_rows_after_its_end_is_no_trouble(tmp_path: Path) -> None:
+    run = begun(tmp_path / "j", "a")
+    run.take("a", [line(0)])
+    run.done = {"a": said(1)}
+    partial = run.close({}, "emulated")
+    run.take("a", [])
+    assert run.trouble is None
+    assert telling.code(run, run.summary(), partial, None) == 0
+    run.take("a", [line(1)])
+    assert run.trouble is not None
+
+
 def test_rows_of_a_stranger_are_not_taken(tmp_path: Path) -> None:
     run = begun(tmp_path / "j", "a")
     run.take("stranger", [line(0)])
@@ -189,6 +202,43 @@ def test_without_an_error_bar_the_table_says_what_that_means(tmp_path: Path) -> 
     run.take("a", [line(0)])
     told = telling.lines(run, run.summary(), None, telling.trusted(run))
     assert any("quote no figure" in one for one in told)
+
+
+@pytest.mark.parametrize(
+    ("lines", "error_bar", "verdicts"),
+    [
+        ([line(0)], bar(Verdict.PASS), ["pass", "pass"]),
+        ([line(0)], bar(Verdict.INCONCLUSIVE), ["pass", "inconclusive"]),
+        ([line(0), line(1, failure="reset")], bar(Verdict.PASS), ["fail", "pass"]),
+        ([], bar(Verdict.PASS), ["fail", "pass"]),
+        ([line(0)], None, ["pass", "inconclusive"]),
+        ([line(0)], False, ["pass", "not-run"]),
+    ],
+)
+def test_what_was_judged_is_kept_for_the_page(
+    tmp_path: Path, lines: list[bytes], error_bar: Any, verdicts: list[str]
+) -> None:
+    run = begun(tmp_path / "j", "a")
+    run.orders = replace(run.orders, error_bar=error_bar is not False)
+    run.take("a", lines)
+    run.done = {"a": said(len(lines), error_bar=error_bar or None)}
+    assert run.close({"workers": telling.kept(run)}, "unknown") is None
+    run.keep(telling.evidence(run, run.summary(), telling.trusted(run)))
+    found = overview(run.folder)
+    assert [each.verdict for each in found.evidence] == verdicts
+    assert found.evidence[0].check in telling.EXPLAINED
+    assert all(each.reason for each in found.evidence if each.verdict != "pass")
+    assert found.facts.notes["workers"] == {"a": said(len(lines))}
+
+
+def test_evidence_that_cannot_be_written_ends_the_run_with_code_2(tmp_path: Path) -> None:
+    run = begun(tmp_path / "j", "a")
+    run.take("a", [line(0)])
+    run.done = {"a": said(1, error_bar=bar(Verdict.PASS))}
+    partial, client = run.close({}, "unknown"), telling.trusted(run)
+    (run.folder / EVIDENCE_FILE).mkdir()
+    run.keep(telling.evidence(run, run.summary(), client))
+    assert telling.code(run, run.summary(), partial, client) == 2
 
 
 def test_engines_break_when_their_time_has_come(tmp_path: Path) -> None:

@@ -37,6 +37,6 @@ def test_the_emulated_vllm_batches_as_the_preset_and_no_other(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", [None, "h100"])
 def test_the_child_is_told_what_to_hold(name: str | None) -> None:
-    told = command(Path("c"), seed=7, preset=name)
-    assert {"--config=c", "--seed=7"} < set(told)
+    told = command(Path("c"), seed=7, preset=name, tier="native")
+    assert {"--config=c", "--seed=7", "--engines=native"} < set(told)
     assert ("--preset=h100" in told) is (name is not None)

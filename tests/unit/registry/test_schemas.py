@@ -8,7 +8,7 @@ import pytest
 
 from harness.registry.examples import sources
 from harness.registry.load import SOURCES
-from harness.registry.schemas import export, file_name, main, modeline
+from harness.registry.schemas import export, file_name, modeline
 from harness.registry.source import read
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -16,11 +16,6 @@ CONFIG = Path(__file__).parents[3] / "config"
 
 def validator(source: str) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(json.loads(export()[file_name(source)]))
-
-
-def test_the_schemas_on_disk_are_those_of_the_models() -> None:
-    on_disk = {path.name: path.read_text() for path in (CONFIG / "schemas").iterdir()}
-    assert on_disk == export(), "run `python -m harness.registry.schemas config/schemas`"
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -60,10 +55,3 @@ def test_every_key_is_described() -> None:
 
     for text in export().values():
         described(json.loads(text))
-
-
-def test_the_command_writes_them(tmp_path: Path) -> None:
-    main([str(tmp_path / "new")])
-    assert {path.name for path in (tmp_path / "new").iterdir()} == set(export())
-    with pytest.raises(SystemExit, match="usage"):
-        main([])

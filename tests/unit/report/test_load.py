@@ -257,7 +257,7 @@ def test_cut_samples_are_said_aloud_and_an_engine_without_metrics_by_name() -> N
     )
 
     assert loud(text) == ["? The samples of vllm break off"]
-    assert "engines have no page" in text
+    assert "Engines have no page" in text
 
 
 def test_an_empty_load_is_drawn_as_one() -> None:
@@ -291,6 +291,36 @@ def test_the_capacity_line_stands_where_the_engine_says_or_where_it_is_told(
     assert text.count("33.63 fit</text>") == 4
     assert "20.5 fit</text>" in load_page(whole, capacity=20.5)
     assert (fits(33.6328125), fits(269.0), fits(8.4)) == ("33.63", "269", "8.4")
+
+
+def test_only_engines_that_ran_something_are_drawn_each_with_its_own_capacity() -> None:
+    idle = tuple(
+        replace(sample, said=dict.fromkeys(sample.said, 0.0)) for sample in engine().samples
+    )
+    busy = engine(name="llama", facts={})
+    text = load_page(seen(busy, engine(name="idle", samples=idle)))
+
+    assert "Beside <code>llama</code>" in text
+    assert "Beside <code>idle</code>" not in text
+    assert "of full length fit the KV cache</text>" not in text
+    assert "fit</text>" not in text
+    assert text.count("holds 33.63 requests") == 1
+
+
+def test_what_the_client_alone_shows_is_drawn_once() -> None:
+    text = load_page(seen(engine(), engine(name="other")))
+
+    assert text.count("<h3>Beside ") == 2
+    assert text.count("<h3>KV cache") == 2
+    assert text.count("over time: p50, p95. The table") == 1
+
+
+def test_what_workers_said_of_themselves_is_no_wall_of_numbers(whole: Overview) -> None:
+    notes = {"users": 4, "workers": {"local": {"vitals": {"counts": [[30720, 161]]}}}}
+    text = load_page(replace(whole, facts=replace(whole.facts, notes=notes)))
+
+    assert "<dt>users</dt>" in text
+    assert "30720" not in text
 
 
 def test_all_panels_share_one_axis_of_time_and_stay_on_the_drawing(whole: Overview) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from harness.load.comparing.turns import recorded, take_turns
 from harness.load.journal.journal import Facts, JournalError, begin
-from harness.load.playing import LoadError, Target
+from harness.load.target import LoadError, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

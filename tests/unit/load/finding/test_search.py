@@ -261,6 +261,8 @@ def test_levels_rise_in_equal_steps_and_users_are_whole() -> None:
         ({"budget_s": 1}, "budget"),
         ({"slo": objectives("ttft < 1s")}, "percentile"),
         ({"whole": True, "least": 0.5}, "give at least 1"),
+        ({"whole": True, "most": 5000.0}, "at most 4096"),
+        ({"most": 1e9}, "at most 100000"),
     ],
 )
 def test_nonsense_is_refused(settings: dict[str, float], said: str) -> None:

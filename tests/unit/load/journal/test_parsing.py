@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -8,10 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.load.journal import parsing
+from harness.load.journal import batches, parsing
 from harness.load.journal.journal import row_of
 from harness.load.journal.parsing import Backlog, judge, pack
-from harness.load.journal.rows import dump
 from harness.wire import End, Request
 from harness.wire.engine.recorded import UNSTAMPED, Recorded, Tape
 
@@ -53,15 +53,14 @@ GOOD, CUT = recorded(HEAD, CHUNK, DONE), recorded(HEAD, CHUNK)
 
 
 def frame(one: Recorded, number: int = 1) -> bytes:
-    return pack(one, number=number, name="chat", load=2.0, labels={"step": "0"})
+    return b"".join(pack(one, number=number, name="chat", load=2.0, labels={"step": "0"}))
 
 
 @pytest.mark.parametrize("one", [GOOD, CUT, recorded()])
 def test_a_row_judged_elsewhere_is_the_row_judged_here(one: Recorded) -> None:
-    said = judge(frame(one)[4:])
-    assert said.pop("bytes") == one.tape.size
-    here = row_of(one, number=1, name="chat", load=2.0, labels={"step": "0"})
-    assert said == dump(here)
+    row, size = judge(frame(one)[4:])
+    assert size == one.tape.size
+    assert row == row_of(one, number=1, name="chat", load=2.0, labels={"step": "0"})
 
 
 def test_a_key_does_not_leave_the_process() -> None:
@@ -74,14 +73,22 @@ def test_the_child_answers_every_frame_in_order() -> None:
     done = subprocess.run(
         parsing.command(), input=frames, capture_output=True, check=True, timeout=60
     )
-    *lines, last = done.stdout.splitlines()
-    assert set(json.loads(last)) == {"receive_lag"}
-    assert {line.split(b" ", 1)[0] for line in lines} == {
-        b"%d" % one.tape.size for one in (GOOD, CUT)
-    }
-    rows = [json.loads(line.split(b" ", 1)[1]) for line in lines]
+    found = list(batches.read(io.BytesIO(done.stdout)))
+    assert [batch.receive_lag is not None for batch in found] == [*[False] * (len(found) - 1), True]
+    sizes = [size for batch in found for size in batch.sizes]
+    assert sizes == [one.tape.size for one in (CUT, GOOD)] * 25
+    rows = [json.loads(line) for batch in found for line in batch.rows]
     assert [row["number"] for row in rows] == list(range(50))
     assert [row["met"]["whole"] for row in rows] == [bool(number % 2) for number in range(50)]
+
+
+def test_rows_leave_the_child_together_however_it_is_told_to_buffer() -> None:
+    frames = b"".join(frame(GOOD, number) for number in range(200))
+    done = subprocess.run(
+        parsing.command(), input=frames, capture_output=True, check=True, timeout=60,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert len(list(batches.read(io.BytesIO(done.stdout)))) < 50
 
 
 def test_the_child_ends_in_order_when_its_parent_dies_in_mid_frame() -> None:
@@ -93,7 +100,7 @@ def test_the_child_ends_in_order_when_its_parent_dies_in_mid_frame() -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr.decode()
-    assert len(done.stdout.splitlines()) == 2
+    assert sum(len(batch.rows) for batch in batches.read(io.BytesIO(done.stdout))) == 1
 
 
 def test_frames_above_the_limit_wait_outside_memory_and_in_order() -> None:
@@ -126,4 +133,4 @@ def test_whoever_waits_for_a_frame_gets_it() -> None:
 
 def test_times_on_a_frame_are_not_touched() -> None:
     late = replace(GOOD, scheduled_ns=None)
-    assert judge(frame(late)[4:])["due_unix_ns"] == 1005
+    assert judge(frame(late)[4:])[0].due_unix_ns == 1005

@@ -24,6 +24,12 @@ def test_it_finds_the_limit_within_a_quarter(limit: int) -> None:
         assert limit < found.above <= max(found.streams + 1, 1.25 * found.streams)
 
 
+def test_it_may_be_told_to_look_closer() -> None:
+    found = search(lambda streams: streams <= 700, rate=50, least=1, most=1024, close=1.02)
+    assert found.above is not None
+    assert found.streams <= 700 < found.above <= 1.02 * found.streams
+
+
 def test_not_even_the_least_may_be_right() -> None:
     found = search(lambda _: False, rate=50, least=16, most=64)
     assert (found.streams, found.above) == (0, 16)

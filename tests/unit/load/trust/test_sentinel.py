@@ -7,6 +7,7 @@ import pytest
 
 from harness.load.trust import Reference, Sentinel
 from harness.wire import WireError
+from harness.wire.engine.recorded import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,12 +15,21 @@ if TYPE_CHECKING:
     from harness.wire import Request
 
 
+class Kept:
+    """What was recorded of an answer: its reads."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.tape = Tape()
+        self.tape.pieces = [b"a read", b"another"]
+
+
 class Ticket:
     """One that ends when it is told to."""
 
     def __init__(self, number: int, scheduled_ns: int) -> None:
         self.id, self.scheduled_ns = str(number), scheduled_ns
-        self.recorded: object = number
+        self.recorded = Kept(number)
         self.cancelled = False
         self._call: Callable[[Ticket], object] = lambda _: None
 
@@ -61,6 +71,10 @@ def sentinel(engine: Engine, reference: Reference, **more: int) -> Sentinel:
     return Sentinel(cast("Any", engine), reference, **more)
 
 
+def stopped(watch: Sentinel) -> tuple[Kept, ...]:
+    return cast("tuple[Kept, ...]", watch.stop())
+
+
 def test_each_answer_asks_for_the_next_until_it_is_stopped(reference: Reference) -> None:
     engine = Engine()
     watch = sentinel(engine, reference, streams=3)
@@ -71,7 +85,7 @@ def test_each_answer_asks_for_the_next_until_it_is_stopped(reference: Reference)
     engine.tickets[0].end()
     assert len(engine.tickets) == 4
     assert len(set(engine.urls)) == 4
-    assert watch.stop() == cast("Any", (0,))
+    assert [kept.number for kept in stopped(watch)] == [0]
     assert [ticket.cancelled for ticket in engine.tickets] == [False, True, True, True]
     engine.tickets[1].end()
     assert len(engine.tickets) == 4
@@ -83,7 +97,7 @@ def test_a_long_load_keeps_few_answers_spread_over_all_of_it(reference: Referenc
     watch.start()
     for number in range(40):
         engine.tickets[number].end()
-    kept = cast("tuple[int, ...]", watch.stop())
+    kept = [one.number for one in stopped(watch)]
     assert 8 <= len(kept) < 16
     assert kept[0] == 0
     assert kept[-1] >= 38
@@ -98,3 +112,14 @@ def test_an_engine_that_takes_no_more_is_told(reference: Reference) -> None:
     engine.tickets[0].end()
     assert watch.failure == "the engine has stopped"
     assert len(watch.stop()) == 1
+
+
+def test_the_reads_that_are_kept_are_copies_of_their_own_size(reference: Reference) -> None:
+    engine = Engine()
+    watch = sentinel(engine, reference, streams=1)
+    watch.start()
+    pieces = list(engine.tickets[0].recorded.tape.pieces)
+    engine.tickets[0].end()
+    (kept,) = stopped(watch)
+    assert kept.tape.pieces == pieces
+    assert not {id(piece) for piece in kept.tape.pieces} & {id(piece) for piece in pieces}

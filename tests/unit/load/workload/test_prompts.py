@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,11 +12,15 @@ from harness.engines.tokens import count_words
 from harness.load.workload.prompts import (
     ANY,
     PromptError,
+    Wording,
     completion,
-    exact_text,
+    single_words,
     tiny_ids,
     tiny_text,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_ids_are_as_many_as_asked_and_follow_from_the_seed() -> None:
@@ -41,19 +47,53 @@ def test_each_word_of_a_tiny_text_is_a_token_of_the_tiny_model() -> None:
     assert all(f" {word}" in known for word in tiny_text(50, "x").split())
 
 
-@pytest.mark.parametrize(("per_word", "count"), [(1.0, 200), (1.5, 200), (3.0, 103)])
-def test_a_text_is_cut_until_the_server_counts_what_was_asked(per_word: float, count: int) -> None:
-    """A tokenizer that needs more than one token for a word, and adds one of its own."""
-
-    def tokens_of(text: str) -> int:
-        return 1 + int(len(text.split()) * per_word)
-
-    assert tokens_of(exact_text(count, "x", tokens_of)) == count
+WORDS = tuple(f"w{number}" for number in range(40))
 
 
-def test_where_no_text_has_that_many_it_says_so() -> None:
-    with pytest.raises(PromptError, match="Send token ids"):
-        exact_text(101, "x", lambda text: 1 + 3 * len(text.split()))
+def cutting(*cut: str, before: int = 1) -> Callable[[str], list[int]]:
+    """A tokenizer that cuts these words in two, and puts tokens of its own before a text."""
+
+    def ids_of(text: str) -> list[int]:
+        words = text.split()
+        return [0] * before + [hash(word) for word in words for _ in range(1 + (word in cut))]
+
+    return ids_of
+
+
+def test_words_that_are_one_token_each_are_found_by_asking() -> None:
+    asked = 0
+    ids_of = cutting()
+
+    def counting(text: str) -> list[int]:
+        nonlocal asked
+        asked += 1
+        return ids_of(text)
+
+    wording = single_words(WORDS, counting)
+    assert (wording.words, asked) == (WORDS, 2)
+    assert wording.ids == tuple(hash(word) for word in WORDS)
+    some = single_words(WORDS, cutting("w3", "w9", before=2))
+    assert set(WORDS) - set(some.words) == {"w3", "w9"}
+
+
+def test_a_tokenizer_that_knows_too_few_words_is_refused() -> None:
+    with pytest.raises(PromptError, match=r"knows 15 of 40 common words .* Send ids"):
+        single_words(WORDS, cutting(*WORDS[15:]))
+
+
+@pytest.mark.parametrize("count", [9, 200])
+def test_a_chat_has_as_many_tokens_as_asked_with_what_is_added(count: int) -> None:
+    template, ids_of = 6, cutting(WORDS[0])  # the opener is two tokens
+    wording = replace(single_words(WORDS, ids_of), added=template + 1 + len(ids_of(WORDS[0])) - 2)
+    text = wording.text(count, "a")
+    assert template + len(ids_of(text)) - 1 == count
+    assert text == wording.text(count, "a") != wording.text(count, "b")
+    assert len(wording.draw(count, "a")) == count
+
+
+def test_a_chat_shorter_than_its_template_is_refused() -> None:
+    with pytest.raises(PromptError, match="Ask for at least 10"):
+        Wording(words=WORDS, opener="w", added=9).text(9, "a")
 
 
 def test_a_prompt_of_nothing_is_refused() -> None:
