@@ -68,12 +68,12 @@ def play(server: LlamaServer | Vllm, folder: Path) -> tuple[Drive, int, int]:
         )
         return Call(request)
 
-    # A connection each: llama-server closes its own after a stream, though it promises to keep
-    # it, and who uses one again at once may find it closed.
+    # llama-server closes a connection after a stream, though it promises to keep it: none of
+    # these requests may be lost by that.
     watch = Watch.of(server, key=KEY)
     with (
         Sampler(folder, [watch], every_s=BEAT_S, within_s=5.0),
-        LoadEngine(keep_alive=False) as engine,
+        LoadEngine() as engine,
     ):
         begun_ns = time.time_ns()
         drive = closed(engine, make, users=USERS, seconds=SECONDS)

@@ -69,12 +69,14 @@ class LoadEngine:
     the longest where those under way pass ``max_kept_bytes`` together, which is looked at four
     times a second. What has ended is the caller's to drop.
 
-    With ``keep_alive`` an answer ends with its framing and the connection serves the next
-    request for the same host and port, unless it lay idle for ``idle_s`` (below the servers' own
-    limits, or they close it just as it is used). Without it the contract is that of
-    `harness.wire.RecordingClient`: one connection a request, until the peer closes. ``trust``
-    says whose certificates are accepted; default: those the system trusts. A host name is
-    looked up once and not again.
+    With ``keep_alive`` an answer ends with its framing and the connection serves the next request
+    for the same host and port, unless it lay idle for ``idle_s`` (below the servers' own limits, or
+    they close it just as it is used). Some servers close each after its answer all the same: until
+    one of a host has served twice, a connection rests for ``rest_s`` before it is used again, so
+    that the close is seen first; and once it was seen, each request has its own. Without it the
+    contract is that of `harness.wire.RecordingClient`: one connection a request, until the peer
+    closes. ``trust`` says whose certificates are accepted; default: those the system trusts. A host
+    name is looked up once and not again.
 
     The thread shares its interpreter with the callers: what they compute meanwhile, and the
     garbage they make, delays it. Kernel stamps stay right until a read brings two events, and
@@ -104,6 +106,7 @@ class LoadEngine:
         max_kept_bytes: int = 1 << 30,
         keep_alive: bool = True,
         idle_s: float = 2.0,
+        rest_s: float = 0.05,
         gather_s: float = 0.0005,
         trust: ssl.SSLContext | None = None,
     ) -> None:
@@ -116,8 +119,9 @@ class LoadEngine:
         ):
             if not value > 0:
                 raise WireError(f"{name} is {value}: give more than 0.")
-        if not 0 <= gather_s < 1:
-            raise WireError(f"gather_s is {gather_s}: give seconds from 0 (off) to below 1.")
+        for name, value in (("rest_s", rest_s), ("gather_s", gather_s)):
+            if not 0 <= value < 1:
+                raise WireError(f"{name} is {value}: give seconds from 0 (off) to below 1.")
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if allowed != resource.RLIM_INFINITY and max_in_flight + _SPARE_DESCRIPTORS > allowed:
             raise WireError(
@@ -138,6 +142,7 @@ class LoadEngine:
             max_kept_bytes=max_kept_bytes,
             keep=keep_alive,
             idle_s=idle_s,
+            rest_s=rest_s,
             gather_s=gather_s,
             trust=trust,
         )

@@ -42,6 +42,7 @@ read again; and in a turn that reading alone made longer than that. What is read
 nothing mends it; what starts late has a dispatch lag that says so."""
 _LATE_NS = 1_000_000
 _PROBES = 100
+_LEFT = (End.EOF, End.RESET)
 _SPARE_DEADLINES = 4096
 
 
@@ -56,6 +57,7 @@ class Loop:
         max_kept_bytes: int,
         keep: bool,
         idle_s: float,
+        rest_s: float,
         gather_s: float,
         trust: ssl.SSLContext | None,
     ) -> None:
@@ -73,6 +75,11 @@ class Loop:
         self._max_in_flight, self._limit = max_in_flight, max_answer_bytes
         self._max_kept = max_kept_bytes
         self._keep, self._idle_ns, self._trust = keep, round(idle_s * _S), trust
+        self._rest_ns = round(rest_s * _S)
+        self._keepers: set[Place] = set()
+        """Where a connection has served a second request."""
+        self._closers: set[Place] = set()
+        """Where none has, and one was found closed."""
         self._inbox: deque[Callable[[], None]] = deque()
         self._bell = Bell()
         self._poller, self._pause = poller(), pause()
@@ -203,17 +210,36 @@ class Loop:
             moment = flight.started_ns + round(ticket.timeout_s * _S)
             heapq.heappush(self._deadlines, (moment, number))
         where = ticket.where
-        idle = self._idle.get((where.host, where.port, where.tls))
-        while idle:
-            connection = idle.pop()
-            if connection.flight is None and connection.alive:
-                self._fly(flight, connection)
-                connection.carry(flight)
-                return
-        self._fly(flight, None)
+        connection = self._rested((where.host, where.port, where.tls), flight.started_ns)
+        self._fly(flight, connection)
+        if connection is not None:
+            connection.carry(flight)
+            return
         addresses = self._names.look_up(where.host, where.port)
         if addresses is not None:
             self._open(flight, addresses)
+
+    def _rested(self, place: Place, now: int) -> Connection | None:
+        """Take a connection that can be used again, or none.
+
+        A server may announce that it keeps connections and close each after its answer
+        (llama-server does after a stream). Who asks at once meets the close half-way, and what
+        was sent is lost. So until one of a place has served twice they rest first, unless there
+        were more connections then than may be in flight; and where one is found closed before
+        that, none is used twice.
+        """
+        idle = self._idle.get(place, deque())
+        proven = place in self._keepers
+        many = len(idle) + len(self._flying) >= self._max_in_flight
+        while idle:
+            if not (proven or many) and now - idle[0].idle_since_ns < self._rest_ns:
+                return None
+            connection = idle.pop() if proven or many else idle.popleft()
+            if connection.flight is None and connection.alive:
+                return connection
+            if not proven:
+                self._closers.add(place)
+        return None
 
     def _fly(self, flight: Flight, connection: Connection | None) -> None:
         self._flying[flight.number] = flight, connection
@@ -227,10 +253,19 @@ class Loop:
 
     def _over(self, connection: Connection, flight: Flight, end: End, detail: str) -> None:
         self._flying.pop(flight.number, None)
+        where = flight.ticket.where
+        place = (where.host, where.port, where.tls)
+        if connection.uses > 1 and place not in self._keepers:
+            if end is End.KEPT:
+                self._keepers.add(place)
+                self._closers.discard(place)
+            elif end in _LEFT and not flight.kept:
+                self._closers.add(place)
         if end is End.KEPT and connection.alive:
-            where = flight.ticket.where
-            place = (where.host, where.port, where.tls)
-            self._idle.setdefault(place, deque()).append(connection)
+            if place in self._closers:
+                connection.close()
+            else:
+                self._idle.setdefault(place, deque()).append(connection)
         self.exchanges += 1
         flight.ticket.settle(flight.finish(end, detail))
 

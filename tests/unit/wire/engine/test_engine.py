@@ -60,7 +60,7 @@ def saying(*parts: bytes) -> Callable[[Any], None]:
 
 
 def test_answers_follow_one_another_on_one_connection(serving: Any) -> None:
-    with serving(saying(STREAM)) as url, LoadEngine(timeout_s=LIMIT_S) as engine:
+    with serving(saying(STREAM)) as url, LoadEngine(timeout_s=LIMIT_S, rest_s=0.0) as engine:
         recorded = [engine.submit(get(url)).wait(LIMIT_S) for _ in range(3)]
 
     assert [(r.exchange.end, r.use) for r in recorded] == [(End.KEPT, use) for use in (1, 2, 3)]
@@ -310,12 +310,46 @@ def test_a_connection_closed_just_as_it_is_used_again_says_so(serving: Any) -> N
         visit.say(LENGTH)
         visit.request()
 
-    with serving(script) as url, LoadEngine(timeout_s=LIMIT_S) as engine:
+    with serving(script) as url, LoadEngine(timeout_s=LIMIT_S, rest_s=0.0) as engine:
         engine.submit(get(url)).wait(LIMIT_S)
         exchange = engine.submit(get(url)).wait(LIMIT_S).exchange
 
     assert (exchange.end, exchange.reads) == (End.EOF, ())
     assert exchange.detail == "closed by the peer before use 2 of the connection"
+
+
+def test_where_each_connection_is_closed_after_its_answer_nothing_is_lost(serving: Any) -> None:
+    def script(visit: Any) -> None:
+        visit.request()
+        visit.say(LENGTH)
+
+    with serving(script) as url, LoadEngine(timeout_s=LIMIT_S, rest_s=0.9) as engine:
+        recorded = [engine.submit(get(url)).wait(LIMIT_S) for _ in range(20)]
+
+    assert [(r.exchange.end, r.use) for r in recorded] == [(End.KEPT, 1)] * 20
+
+
+def test_who_closed_one_as_it_was_used_again_is_asked_on_new_ones(serving: Any) -> None:
+    def script(visit: Any) -> None:
+        visit.request()
+        visit.say(LENGTH)
+        visit.request()
+
+    with serving(script) as url, LoadEngine(timeout_s=LIMIT_S, rest_s=0.0) as engine:
+        recorded = [engine.submit(get(url)).wait(LIMIT_S) for _ in range(5)]
+
+    ends = [(r.exchange.end, r.use) for r in recorded]
+    assert ends == [(End.KEPT, 1), (End.EOF, 2), *[(End.KEPT, 1)] * 3]
+
+
+def test_a_connection_rests_only_until_its_host_has_kept_one(serving: Any) -> None:
+    with serving(saying(LENGTH)) as url, LoadEngine(timeout_s=LIMIT_S, rest_s=0.9) as engine:
+        engine._running._rest_ns = 0  # type: ignore[union-attr] # the first has rested
+        uses = [engine.submit(get(url)).wait(LIMIT_S).use for _ in range(2)]
+        engine._running._rest_ns = 10**18  # type: ignore[union-attr]
+        uses += [engine.submit(get(url)).wait(LIMIT_S).use for _ in range(2)]
+
+    assert uses == [1, 2, 3, 4]
 
 
 def test_a_connection_idle_for_too_long_is_closed(serving: Any) -> None:
@@ -508,7 +542,7 @@ def test_a_full_queue_refuses(dead_url: str) -> None:
 
 
 def test_what_was_prepared_is_handed_over_in_the_callback_of_another(serving: Any) -> None:
-    with serving(saying(LENGTH)) as url, LoadEngine(timeout_s=LIMIT_S) as engine:
+    with serving(saying(LENGTH)) as url, LoadEngine(timeout_s=LIMIT_S, rest_s=0.0) as engine:
         first, second = engine.prepare(get(url)), engine.prepare(get(url))
         assert (first.submitted_ns, engine.vitals().queued) == (0, 0)
         first.add_done_callback(lambda _: engine.hand_over(second))

@@ -49,7 +49,7 @@ def sealed(
 
 def ask(url: str, trust: ssl.SSLContext, times: int = 1) -> list[Recorded]:
     request = Request(method="GET", url=url.replace("http:", "https:"))
-    with LoadEngine(trust=trust, timeout_s=LIMIT_S) as engine:
+    with LoadEngine(trust=trust, timeout_s=LIMIT_S, rest_s=0.0) as engine:
         return [engine.submit(request).wait(LIMIT_S) for _ in range(times)]
 
 

@@ -16,6 +16,7 @@ def test_while_the_loop_is_behind_reading_goes_before_starting() -> None:
         max_kept_bytes=1,
         keep=True,
         idle_s=1.0,
+        rest_s=0.0,
         gather_s=0.0,
         trust=None,
     )
@@ -47,6 +48,7 @@ def test_who_hands_something_over_rings_only_where_the_loop_sleeps() -> None:
         max_kept_bytes=1,
         keep=True,
         idle_s=1.0,
+        rest_s=0.0,
         gather_s=0.0,
         trust=None,
     )
