@@ -23,8 +23,7 @@ LEAST_WORDS = 16
 """With fewer words prompts would begin alike, and a cache of prefixes would hold them."""
 
 _ENOUGH_WORDS = 64
-_WORDS = tuple(word for word in VOCABULARY if word.isascii())
-MADE_UP = tuple(word.strip() for word in _WORDS)
+MADE_UP = tuple(word.strip() for word in VOCABULARY if word.isascii())
 """Words that the tiny models know as one token each, behind a space."""
 
 
@@ -117,16 +116,6 @@ ANY = Ids(1000, 20_000)
 def tiny_ids(engine: str) -> Ids:
     """The ids of the tiny model that signs as ``engine``, without its special tokens."""
     return Ids(256, len(Vocabulary(engine).tokens) - len(SPECIAL) - 1)
-
-
-def tiny_text(count: int, seed: str) -> str:
-    """A text of ``count`` tokens for a tiny model, and of as many words for an emulated engine.
-
-    Each word begins with its space and is one token; a tokenizer that begins a text with a token
-    of its own adds that one.
-    """
-    source = random.Random(seed)  # noqa: S311 - a text, not a secret
-    return "".join(source.choice(_WORDS) for _ in range(count))
 
 
 def completion(

@@ -11,12 +11,12 @@ from harness.engines.models.vocabulary import SPECIAL, Vocabulary
 from harness.engines.tokens import count_words
 from harness.load.workload.prompts import (
     ANY,
+    MADE_UP,
     PromptError,
     Wording,
     completion,
     single_words,
     tiny_ids,
-    tiny_text,
 )
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def test_ids_of_a_tiny_model_are_none_of_its_special_tokens() -> None:
 
 def test_an_emulated_engine_counts_ids_and_words_as_they_are() -> None:
     assert count_words(ANY.draw(4096, "x")) == 4096
-    assert count_words(tiny_text(77, "x")) == 77
+    assert count_words(" ".join(MADE_UP)) == len(MADE_UP)
 
 
-def test_each_word_of_a_tiny_text_is_a_token_of_the_tiny_model() -> None:
+def test_each_made_up_word_is_a_token_of_the_tiny_model() -> None:
     known = {word.replace("Ġ", " ") for word in Vocabulary("engine").tokens}
-    assert all(f" {word}" in known for word in tiny_text(50, "x").split())
+    assert all(f" {word}" in known for word in MADE_UP)
 
 
 WORDS = tuple(f"w{number}" for number in range(40))
