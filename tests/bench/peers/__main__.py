@@ -33,12 +33,15 @@ from running import EVENTS, FailedError, busy_cores, server  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from readings import Reading
     from timed_server import Served
 
 REQUESTS = {1: 8, 16: 96, 256: 1024, 1024: 3072, 2000: 6000}
 """Requests of a run, by its concurrency: about three answers a user, one at least."""
 CHUNKS = EVENTS + 1
 """Writes of the server for one answer: its tokens, and the end."""
+FEW = 8
+"""Answers of the run that shows what a client takes to start."""
 START_VARIES = 0.2
 """Share by which a client's start differs from run to run, in CPU time."""
 COLUMNS = (
@@ -53,6 +56,7 @@ COLUMNS = (
     ("itl_p50_ms", "ITL50", "{:>7.2f}"),
     ("itl_p50_error", "err %", "{:>7.1f}"),
     ("chunks_per_cpu_s", "chunks/CPU-s", "{:>13.0f}"),
+    ("chunks_net", "no start", "{:>9.0f}"),
     ("cpu_s_per_1000", "CPU-s/1000", "{:>11.2f}"),
     ("with_parsing", "+parsing", "{:>9.2f}"),
     ("stamp_error_p99_ms", "stamp99", "{:>8.3f}"),
@@ -97,7 +101,6 @@ def main(arguments: Sequence[str]) -> int:
                 _say(_line(rows[-1]))
                 if given.json is not None:
                     _keep(given.json, rows)
-    _net(rows)
     _say("\n" + " ".join(_head(title, form) for _, title, form in COLUMNS))
     for row in sorted(_medians(rows), key=lambda row: (row["conditions"], row["level"])):
         _say(_line(row))
@@ -115,7 +118,24 @@ def _prepared(client: Client) -> bool:
 
 
 def _measure(client: Client, level: int, given: argparse.Namespace) -> dict[str, Any]:
-    requests = REQUESTS.get(level, 4 * level)
+    reading, ledger = _played(client, level, REQUESTS.get(level, 4 * level), given)
+    truth = _truth(ledger, level)
+    row: dict[str, Any] = {"client": client.name, "level": level, "conditions": _conditions(given)}
+    row |= asdict(reading) | {"truth": truth, **reading.more}
+    del row["more"]
+    for name in ("ttft_p50", "ttft_p99", "itl_p50"):
+        row[f"{name}_error"] = 100 * (row[f"{name}_ms"] / truth[f"{name}_ms"] - 1)
+    row["of_load"] = truth["of_load"]
+    if not client.own_cpu:
+        few, _ = _played(client, level, FEW, given)
+        row |= {"start_cpu_s": few.cpu_s, "start_requests": few.requests}
+    return _costs(row)
+
+
+def _played(
+    client: Client, level: int, requests: int, given: argparse.Namespace
+) -> tuple[Reading, list[Served]]:
+    """What it says of its run, and what the server does. Raises FailedError."""
     with (
         tempfile.TemporaryDirectory() as folder,
         server(given.servers, given.spread) as (port, ledger),
@@ -124,15 +144,7 @@ def _measure(client: Client, level: int, given: argparse.Namespace) -> dict[str,
         reading = client.play(port, level, requests, Path(folder))
     if len(ledger) < reading.requests:
         raise FailedError(f"the ledger has {len(ledger)} of {reading.requests} answers")
-    truth = _truth(ledger, level)
-    row: dict[str, Any] = {"client": client.name, "level": level, "conditions": _conditions(given)}
-    row |= asdict(reading) | {"truth": truth, "own_cpu": client.own_cpu, **reading.more}
-    del row["more"]
-    for name in ("ttft_p50", "ttft_p99", "itl_p50"):
-        row[f"{name}_error"] = 100 * (row[f"{name}_ms"] / truth[f"{name}_ms"] - 1)
-    row["of_load"] = truth["of_load"]
-    row["net_cpu_s"] = row["cpu_s"]
-    return _costs(row)
+    return reading, ledger
 
 
 def _truth(ledger: Sequence[Served], level: int) -> dict[str, float]:
@@ -153,25 +165,20 @@ def _truth(ledger: Sequence[Served], level: int) -> dict[str, float]:
 
 
 def _costs(row: dict[str, Any]) -> dict[str, Any]:
-    cpu_s, requests = row["net_cpu_s"], row["requests"]
+    """What an answer costs: of the whole process, and without what the client takes to start.
+
+    The start is that of a run of a few answers at the same concurrency. It varies from run to run,
+    so what is little beside it is not told.
+    """
+    cpu_s, requests = row["cpu_s"], row["requests"]
     row["chunks_per_cpu_s"] = requests * CHUNKS / cpu_s
     row["cpu_s_per_1000"] = 1000 * cpu_s / requests
     row["with_parsing"] = 1000 * (cpu_s + row.get("parse_s", math.nan)) / requests
+    start_s = row.get("start_cpu_s", math.nan)
+    net_s = cpu_s - start_s
+    if net_s > START_VARIES * start_s:
+        row["chunks_net"] = (requests - row["start_requests"]) * CHUNKS / net_s
     return row
-
-
-def _net(rows: Sequence[dict[str, Any]]) -> None:
-    """Take the start off the CPU time of those that do not tell the load's own.
-
-    What a client takes at one stream is its start: eight answers are next to nothing. That is in
-    its favour. A start varies from run to run, so what is little beside it is not told.
-    """
-    starts = {row["client"]: row["cpu_s"] for row in rows if row["level"] == 1}
-    for row in rows:
-        if not row["own_cpu"] and row["level"] > 1 and row["client"] in starts:
-            net_s, start_s = row["cpu_s"] - starts[row["client"]], starts[row["client"]]
-            row["net_cpu_s"] = net_s if net_s > START_VARIES * start_s else math.nan
-            _costs(row)
 
 
 def _medians(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

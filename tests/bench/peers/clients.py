@@ -46,7 +46,7 @@ class Client(ABC):
 
     name: str
     own_cpu = False
-    """Whether it tells the CPU time of the load alone; else its start is subtracted."""
+    """Whether it tells the CPU time of the load alone; else its start is measured too."""
 
     def prepare(self, say: Callable[[str], object]) -> None:  # noqa: B027 - some need nothing
         """Install it unless it is there. Raises MissingError."""
