@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,8 +59,7 @@ class Wholeness:
         return self.state is State.WHOLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """One dispatched SSE event: its payload, and the JSON in it or the reason there is none.
 
     ``at_ns`` is the arrival of its last byte. Where ``merged`` is true the event
@@ -83,8 +82,7 @@ class Event:
         return self.data == b"[DONE]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delta:
+class Delta(NamedTuple):
     """One token-bearing piece of a stream; stamps as in `Event`.
 
     Chunks that carry only a role, a finish reason, usage or nothing, and comments,
@@ -96,7 +94,7 @@ class Delta:
     merged: bool
     kind: DeltaKind
     text: str
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # the method of tuples that it hides is not missed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +103,10 @@ class Answer:
 
     ``text`` joins the content of choice 0; ``finish_reasons`` maps the index of a
     choice to the last reason given for it; ``usage`` and ``error`` are the objects
-    as sent. ``body`` is the JSON of an answer that is not a stream, and
-    ``body_fault`` says why it could not be parsed. ``ids`` lists the distinct ids
-    in order of appearance. Times are absent on purpose: the load room owns them.
+    as sent. ``indexes`` are those of all its choices. ``body`` is the JSON of an answer
+    that is not a stream, and ``body_fault`` says why it could not be parsed. ``ids``
+    lists the distinct ids in order of appearance. Times are absent on purpose: the load
+    room owns them.
     """
 
     exchange: Exchange
@@ -120,6 +119,7 @@ class Answer:
     deltas: tuple[Delta, ...] = ()
     text: str = ""
     finish_reasons: Mapping[int, str] = field(default_factory=dict)
+    indexes: frozenset[int] = frozenset()
     usage: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
     done: bool = False

@@ -13,12 +13,17 @@ from harness.answer.tokens import of_choice
 from harness.wire import http1, sse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.wire.exchange import Exchange, Request
     from harness.wire.http1 import Response
 
 _UNJUDGED = Wholeness(State.TRUNCATED, "not judged")
+_DONE = b"[DONE]"
+_CONTENT = DeltaKind.CONTENT
+
+_Piece = tuple[int, int, DeltaKind, str]
+"""A piece that bears tokens: the place of its document, the index of its choice, and what it is."""
 
 
 def read(exchange: Exchange) -> Answer:
@@ -29,10 +34,10 @@ def read(exchange: Exchange) -> Answer:
     """
     response = http1.parse(exchange)
     streamed = _is_stream(exchange.request, response)
-    events = tuple(_events(exchange, response)) if streamed else ()
+    events = _events(exchange, response) if streamed else ()
     body, fault = (None, "") if streamed else loads(response.body)
-    documents = [e.json for e in events] if streamed else [body]
-    deltas = tuple(_deltas(events))
+    said = _Said()
+    said.take([event.json for event in events] if streamed else [body])
     answer = Answer(
         exchange=exchange,
         response=response,
@@ -41,14 +46,17 @@ def read(exchange: Exchange) -> Answer:
         streamed=streamed,
         wholeness=_UNJUDGED,
         events=events,
-        deltas=deltas,
-        text=_text(documents),
-        finish_reasons=_finish_reasons(documents),
-        usage=next((u for d in reversed(documents) if (u := _usage(d)) is not None), None),
-        error=next((e for d in documents if (e := error_in(d)) is not None), None),
-        done=any(e.is_done for e in events),
-        model=next((m for d in documents if (m := text(obj(d).get("model")))), None),
-        ids=tuple(dict.fromkeys(i for d in documents if (i := text(obj(d).get("id"))))),
+        deltas=_deltas(events, said.pieces) if streamed else (),
+        text="".join(
+            [words for _, index, kind, words in said.pieces if not index and kind is _CONTENT]
+        ),
+        finish_reasons=said.finish_reasons,
+        indexes=frozenset(said.indexes),
+        usage=said.usage,
+        error=said.error,
+        done=_DONE in [event.data for event in events],
+        model=said.model,
+        ids=tuple(said.ids),
         body=body,
         body_fault=fault,
     )
@@ -87,58 +95,56 @@ def _is_stream(request: Request, response: Response) -> bool:
     return asked and response.status == 200 and response.body.lstrip()[:1] not in {b"{", b"["}
 
 
-def _events(exchange: Exchange, response: Response) -> Iterator[Event]:
-    framed = sse.frames(response.pieces, since_ns=exchange.sent_ns or exchange.started_ns)
-    dispatched = (frame for frame in framed if not frame.comment)
-    for position, frame in enumerate(dispatched):
-        document, fault = (None, "") if frame.data == b"[DONE]" else loads(frame.data)
-        yield Event(
-            position=position,
-            data=frame.data,
-            name=frame.event,
-            at_ns=frame.at_ns,
-            after_ns=frame.after_ns,
-            merged=frame.merged,
-            terminated=frame.terminated,
-            json=document,
-            fault=fault,
-        )
+def _events(exchange: Exchange, response: Response) -> tuple[Event, ...]:
+    found: list[Event] = []
+    for data, name, _, at_ns, after_ns, merged, terminated, comment, _ in sse.frames(
+        response.pieces, since_ns=exchange.sent_ns or exchange.started_ns
+    ):
+        if not comment:
+            document, fault = (None, "") if data == _DONE else loads(data)
+            found.append(
+                Event(len(found), data, name, at_ns, after_ns, merged, terminated, document, fault)
+            )
+    return tuple(found)
 
 
-def _deltas(events: Sequence[Event]) -> Iterator[Delta]:
-    for event in events:
-        for index, choice in choices(event.json):
-            for kind, said in of_choice(choice):
-                yield Delta(
-                    at_ns=event.at_ns,
-                    after_ns=event.after_ns,
-                    merged=event.merged,
-                    kind=kind,
-                    text=said,
-                    index=index,
-                )
+def _deltas(events: Sequence[Event], pieces: Iterable[_Piece]) -> tuple[Delta, ...]:
+    found = []
+    for place, index, kind, words in pieces:
+        event = events[place]
+        found.append(Delta(event.at_ns, event.after_ns, event.merged, kind, words, index))
+    return tuple(found)
 
 
-def _text(documents: Sequence[Any]) -> str:
-    return "".join(
-        said
-        for document in documents
-        for index, choice in choices(document)
-        if index == 0
-        for kind, said in of_choice(choice)
-        if kind is DeltaKind.CONTENT
-    )
+class _Said:
+    """What the documents of an answer say: the chunks of a stream, or its one body."""
 
+    def __init__(self) -> None:
+        self.pieces: list[_Piece] = []
+        self.finish_reasons: dict[int, str] = {}
+        self.indexes: set[int] = set()
+        self.usage: dict[str, Any] | None = None
+        self.error: Mapping[str, Any] | None = None
+        self.model: str | None = None
+        self.ids: dict[str, None] = {}
 
-def _finish_reasons(documents: Sequence[Any]) -> dict[int, str]:
-    return {
-        index: reason
-        for document in documents
-        for index, choice in choices(document)
-        if (reason := text(choice.get("finish_reason")))
-    }
-
-
-def _usage(document: Any) -> dict[str, Any] | None:
-    usage = obj(document).get("usage")
-    return usage if isinstance(usage, dict) else None
+    def take(self, documents: Iterable[Any]) -> None:
+        """Go through them once, in order. Those that are no objects say nothing."""
+        pieces, indexes, ids = self.pieces, self.indexes, self.ids
+        for place, document in enumerate(documents):
+            if not isinstance(document, dict):
+                continue
+            for index, choice in choices(document):
+                indexes.add(index)
+                for kind, words in of_choice(choice):
+                    pieces.append((place, index, kind, words))
+                if reason := text(choice.get("finish_reason")):
+                    self.finish_reasons[index] = reason
+            if isinstance(usage := document.get("usage"), dict):
+                self.usage = usage
+            if self.error is None:
+                self.error = error_in(document)
+            if self.model is None:
+                self.model = text(document.get("model")) or None
+            if named := text(document.get("id")):
+                ids[named] = None

@@ -6,7 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+_BLANKS = " \t\n\r"
+_decoder = json.JSONDecoder(parse_constant=_refuse)
 
 
 def loads(data: bytes) -> tuple[Any, str]:
@@ -17,7 +25,14 @@ def loads(data: bytes) -> tuple[Any, str]:
     numbers alone. Never raises, whatever the bytes.
     """
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse), ""
+        said = data.decode()
+        try:
+            value, end = _decoder.raw_decode(said)
+            if end == len(said) or not said[end:].strip(_BLANKS):
+                return value, ""
+        except ValueError:
+            pass  # the reason is found below
+        return json.loads(said, parse_constant=_refuse), ""
     except UnicodeDecodeError as error:
         return None, f"not UTF-8: {error.reason} at byte {error.start}"
     except RecursionError:
@@ -41,12 +56,12 @@ def integer(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def choices(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield the choices of an answer or a chunk, each with its index (0 where none is given)."""
-    listed = obj(value).get("choices")
-    for choice in listed if isinstance(listed, list) else ():
-        if isinstance(choice, dict):
-            yield integer(choice.get("index")) or 0, choice
+def choices(value: Any) -> list[tuple[int, Mapping[str, Any]]]:
+    """List the choices of an answer or a chunk, each with its index (0 where none is given)."""
+    listed = value.get("choices") if isinstance(value, dict) else None
+    if not isinstance(listed, list):
+        return []
+    return [(integer(one.get("index")) or 0, one) for one in listed if isinstance(one, dict)]
 
 
 def error_in(value: Any) -> Mapping[str, Any] | None:
@@ -55,20 +70,17 @@ def error_in(value: Any) -> Mapping[str, Any] | None:
     Servers spell it ``{"error": {...}}``, as the OpenAI API does, ``{"error": "text"}``
     or ``{"object": "error", ...}``. The second is returned as ``{"message": "text"}``.
     """
-    body = obj(value)
-    error = body.get("error")
-    if isinstance(error, dict) and error:
-        return error
-    if isinstance(error, str) and error:
-        return {"message": error}
-    return body if body.get("object") == "error" else None
+    if not isinstance(value, dict):
+        return None
+    if error := value.get("error"):
+        if isinstance(error, dict):
+            return error
+        if isinstance(error, str):
+            return {"message": error}
+    return value if value.get("object") == "error" else None
 
 
 def excerpt(said: str, limit: int = 200) -> str:
     """Return the beginning of ``said`` as one line that can always be written as UTF-8."""
     line = " ".join(said[:limit].split())
     return line.encode("utf-8", "backslashreplace").decode() + ("..." if said[limit:] else "")
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not a JSON number")

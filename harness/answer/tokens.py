@@ -15,32 +15,40 @@ Piece = tuple[DeltaKind, str]
 REASONING_KEYS = ("reasoning_content", "reasoning")
 """Two spellings of one extension; a server that sends both repeats itself."""
 
+_CONTENT = DeltaKind.CONTENT  # asked of every chunk: an attribute of an enum costs a call
 
-def pieces(part: Mapping[str, Any]) -> Iterator[Piece]:
-    """Yield the token-bearing pieces of a ``delta`` or a ``message``, in reading order.
+
+def pieces(part: Mapping[str, Any]) -> list[Piece]:
+    """List the token-bearing pieces of a ``delta`` or a ``message``, in reading order.
 
     An empty string bears no token. A tool call is borne by its name as well as by
     its arguments; the text of that piece is the arguments, or the name where a
     delta brings nothing else.
     """
-    reasoning = next((text(part.get(k)) for k in REASONING_KEYS if text(part.get(k))), "")
-    if reasoning:
-        yield DeltaKind.REASONING, reasoning
-    if content := text(part.get("content")):
-        yield DeltaKind.CONTENT, content
-    if refusal := text(part.get("refusal")):
-        yield DeltaKind.REFUSAL, refusal
-    for call in _calls(part):
-        if said := text(call.get("arguments")) or text(call.get("name")):
-            yield DeltaKind.TOOL, said
+    found: list[Piece] = []
+    for key in REASONING_KEYS:
+        if (said := part.get(key)) and isinstance(said, str):
+            found.append((DeltaKind.REASONING, said))
+            break
+    if (said := part.get("content")) and isinstance(said, str):
+        found.append((_CONTENT, said))
+    if (said := part.get("refusal")) and isinstance(said, str):
+        found.append((DeltaKind.REFUSAL, said))
+    if "tool_calls" in part or "function_call" in part:
+        said_by = (text(call.get("arguments")) or text(call.get("name")) for call in _calls(part))
+        found += [(DeltaKind.TOOL, said) for said in said_by if said]
+    return found
 
 
-def of_choice(choice: Mapping[str, Any]) -> Iterator[Piece]:
-    """Yield the token-bearing pieces of a choice: chat or completion, stream or not."""
-    if legacy := text(choice.get("text")):
-        yield DeltaKind.CONTENT, legacy
-    yield from pieces(obj(choice.get("delta")))
-    yield from pieces(obj(choice.get("message")))
+def of_choice(choice: Mapping[str, Any]) -> list[Piece]:
+    """List the token-bearing pieces of a choice: chat or completion, stream or not."""
+    found: list[Piece] = []
+    if (legacy := choice.get("text")) and isinstance(legacy, str):
+        found.append((_CONTENT, legacy))
+    for key in ("delta", "message"):
+        if (part := choice.get(key)) and isinstance(part, dict):
+            found += pieces(part)
+    return found
 
 
 def _calls(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -66,15 +66,14 @@ def _stream(answer: Answer) -> Wholeness:
         return Wholeness(State.EMPTY, "a stream without one token")
     if not answer.done:
         return Wholeness(State.TRUNCATED, "the stream ends without [DONE]")
-    seen = {index for _, chunk in answer.chunks for index, _ in choices(chunk)}
-    if missing := _unfinished(answer, seen):
+    if missing := _unfinished(answer):
         return Wholeness(State.TRUNCATED, f"no finish_reason for choice {missing}")
     return Wholeness(State.WHOLE, "tokens, finish_reason and [DONE]")
 
 
-def _unfinished(answer: Answer, seen: set[int]) -> str:
-    """Name the choices in ``seen`` that were never finished."""
-    return ", ".join(str(index) for index in sorted(seen - answer.finish_reasons.keys()))
+def _unfinished(answer: Answer) -> str:
+    """Name the choices that were never finished."""
+    return ", ".join(map(str, sorted(answer.indexes - answer.finish_reasons.keys())))
 
 
 def _body(answer: Answer) -> Wholeness:
@@ -88,13 +87,13 @@ def _body(answer: Answer) -> Wholeness:
 
 
 def _completion(answer: Answer) -> Wholeness:
-    found = list(choices(answer.body))
+    found = choices(answer.body)
     if not found:
         return Wholeness(State.EMPTY, "status 200 without one choice")
-    silent = [index for index, choice in found if not any(of_choice(choice))]
+    silent = [index for index, choice in found if not of_choice(choice)]
     if silent:
         return Wholeness(State.EMPTY, f"choice {silent[0]} has no content and no tool call")
-    if missing := _unfinished(answer, {index for index, _ in found}):
+    if missing := _unfinished(answer):
         return Wholeness(State.TRUNCATED, f"no finish_reason for choice {missing}")
     return Wholeness(State.WHOLE, "content and finish_reason")
 

@@ -27,22 +27,34 @@ Remedy: check the weights in model-mappings.yaml and the routing strategy of the
 
 
 def judge_balance(
-    group: str, weights: Mapping[str, int], counts: Mapping[str, int], recordings: tuple[str, ...]
+    group: str,
+    weights: Mapping[str, int],
+    counts: Mapping[str, int],
+    recordings: tuple[str, ...],
+    *,
+    strategy: str = "weighted",
 ) -> Evidence:
     """Compare how often each provider answered with its weight.
 
     ``counts`` are answers by provider; an answer from outside the group, or fewer
     than five expected answers in a cell (the usual rule for the test), is no basis:
-    the first fails, the second is inconclusive.
+    the first fails, the second is inconclusive. Any other ``strategy`` promises no shares, so
+    there only who answered is judged.
     """
     total = sum(counts.values())
     share = {name: weight / sum(weights.values()) for name, weight in weights.items()}
     strangers = sorted(set(counts) - set(weights))
     asked = "answers shared " + " : ".join(f"{name} {weight}" for name, weight in weights.items())
+    if strategy != "weighted":
+        asked = f"answers from {', '.join(weights)}, picked by {strategy}"
     found = ", ".join(f"{name} {counts.get(name, 0)}" for name in weights)
     verdict, reason, p = Verdict.PASS, "", None
     if strangers:
         verdict, reason = Verdict.FAIL, f"answered from outside the group: {', '.join(strangers)}"
+    elif not total:
+        verdict, reason = Verdict.INCONCLUSIVE, "nobody answered"
+    elif strategy != "weighted":
+        pass
     elif min(share.values()) * total < 5:
         verdict, reason = Verdict.INCONCLUSIVE, f"{total} answers are too few for these weights"
     else:

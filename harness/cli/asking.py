@@ -54,7 +54,7 @@ def live(
     no_gateway: bool,  # noqa: FBT001 - likewise
     timeout_s: float,
 ) -> None:
-    """Ask the running servers whether the sources tell the truth about them.
+    """Ask the running servers whether the sources tell the truth.
 
     Does each server list the model that is configured behind it, and does the gateway list the
     names that are routed? Only `/v1/models` is read unless --requests is given. Keys are taken

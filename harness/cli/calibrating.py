@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from harness.cli.generating import loaded
 from harness.cli.options import config_option, json_option, show_json, stop
+from harness.cli.tables import show_table
 from harness.engines.scheduler import SchedulerError
 from harness.load.calibrate import CalibrateError, calibrate, discover
 from harness.load.calibrate.calibration import JUDGED
+from harness.load.target import LoadError, require_ours
 from harness.wire import WireError
 from harness.wire.engine import LoadEngine
 
 if TYPE_CHECKING:
     from harness.load.calibrate import Calibration, Comparison
 
-_WIDTH = 110
 _TIMEOUT_S = 600
 _TEXTS = {"throughput": "tokens/s", "ttft_s": "TTFT ms", "e2e_s": "E2E ms"}
 
@@ -51,6 +49,9 @@ _TEXTS = {"throughput": "tokens/s", "ttft_s": "TTFT ms", "e2e_s": "E2E ms"}
 )
 @click.option("--repetitions", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--live", is_flag=True, help="Load a server that is not this machine. It costs its owner."
+)
 @config_option
 @json_option
 def calibrate_(
@@ -62,10 +63,11 @@ def calibrate_(
     async_scheduling: bool | None,  # noqa: FBT001 - click calls it by name
     repetitions: int,
     seed: int,
+    live: bool,  # noqa: FBT001 - click calls it by name
     config: Path,
-    as_json: bool,  # noqa: FBT001 - click calls it by name
+    as_json: bool,  # noqa: FBT001 - likewise
 ) -> None:
-    """Fit the step time of an emulated engine to ENGINE, a running vLLM server.
+    """Fit the emulated engine's step times to a running vLLM.
 
     ENGINE is a URL, or the name of a provider of the sources. It is driven at full load for some
     minutes. A server does not tell --max-num-seqs and --max-num-batched-tokens: give them as it
@@ -78,7 +80,10 @@ def calibrate_(
             stop(f"calibrate.no-key: the variable {key_variable} is not set or empty")
     url = engine if "://" in engine else _address(engine, config, as_json=as_json)
 
+    if out is not None and not out.parent.is_dir():
+        stop(f"--out {out}: there is no folder {out.parent}, and it would be missed at the end")
     try:
+        require_ours(url, live=live)
         with LoadEngine(timeout_s=_TIMEOUT_S) as client:
             target = discover(
                 client,
@@ -97,15 +102,26 @@ def calibrate_(
             )
     except (CalibrateError, SchedulerError) as error:
         stop(f"{error.id}: {error}")
+    except LoadError as error:
+        stop(f"{'calibrate.url' if error.id == 'load.target-down' else error.id}: {error}")
     except WireError as error:
         stop(f"calibrate.url: {error}")
     document = found.to_json()
-    if out is not None:
-        out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     if as_json:
         show_json(document)
-        return
-    _show(found)
+    else:
+        _show(found)
+    if out is not None:
+        _write(out, document)
+
+
+def _write(out: Path, document: dict[str, Any]) -> None:
+    try:
+        out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        # What took minutes is not thrown away for that.
+        show_json(document)
+        stop(f"{out} cannot be written: {error.strerror}. What belongs there stands above.", code=1)
 
 
 def _address(provider: str, config: Path, *, as_json: bool) -> str:
@@ -119,27 +135,26 @@ def _address(provider: str, config: Path, *, as_json: bool) -> str:
 
 
 def _show(found: Calibration) -> None:
-    table = Table(title=f"{found.model}: predicted, measured, error", title_justify="left")
-    table.add_column("load", no_wrap=True)
-    for column in (*(_TEXTS[figure] for figure in JUDGED), "waiting", "preempted"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for each in found.comparisons:
-        table.add_row(
+    rows = [
+        (
             each.load.name,
             *(_cell(each, figure) for figure in JUDGED),
             f"{each.predicted.waiting:.1f} {each.measured.waiting:.1f}",
             f"{each.predicted.preemptions:.0f} {each.measured.preemptions:.0f}",
         )
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
-    console.print(table)
+        for each in found.comparisons
+    ]
+    columns = ("load", *(_TEXTS[figure] for figure in JUDGED), "waiting", "preempted")
+    title = f"{found.model}: predicted, measured, error"
+    show_table(columns, rows, left=("load",), title=title)
     noise = [each.noise[figure] for each in found.comparisons for figure in each.noise]
-    console.print(
+    click.echo(
         f"Median error on loads that were not fitted: {found.error:.0%}. "
         f"{found.repetitions} repetitions, interleaved, lay "
         f"{median(noise) if noise else 0:.0%} apart in the median."
     )
     prices = found.prices.to_json()
-    console.print(
+    click.echo(
         "A step costs "
         + ", ".join(f"{name} {value:.3g}" for name, value in prices.items() if name != "kind")
         + f". Steps are planned {'ahead' if found.config.async_scheduling else 'one at a time'}."

@@ -22,6 +22,7 @@ from harness.load.capacity.geometry import GIB, CapacityError
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(GiB|MiB|GB|MB)?", re.IGNORECASE)
 _UNITS = {"gib": GIB, "mib": 1024**2, "gb": 10**9, "mb": 10**6}
+_MOST_MEMORY = 1024**2 * GIB
 _DEFAULT_RESERVE = int(1.5 * GIB)
 
 
@@ -102,7 +103,7 @@ def capacity_(
     listing: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    r"""Say how many requests of a length fit on a card at a time, and why.
+    r"""Say how many requests of a length fit on a card, and why.
 
     It is the arithmetic of vLLM (0.32), each step shown with its source: geometry, KV bytes of a
     token, blocks, concurrency; then what fp8, utilisation and length would change. How fast they
@@ -119,6 +120,8 @@ def capacity_(
             return
         if name is None or (gpu is None and memory is None):
             stop("give --model and --gpu (or --memory); `harness capacity --list` shows both.")
+        if memory is not None and not 0 < memory <= _MOST_MEMORY:
+            stop(f"--memory is {memory / GIB:g} GiB: give more than 0 and at most 1048576GiB.")
         known = card(gpu) if gpu is not None else None
         planned = model(name, weight_bytes=weight_bytes)
         ask = Ask(

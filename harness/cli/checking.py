@@ -48,7 +48,7 @@ def validate(
     fix: bool,  # noqa: FBT001 - likewise
     ports: bool,  # noqa: FBT001 - likewise
 ) -> None:
-    """Check the source files: every finding at once, each with its place and remedy."""
+    """Check the source files: every finding, its place and remedy."""
     form = Format.JSON.value if as_json else form
     if fix:
         _mend([mend_sources(config)])
@@ -79,8 +79,9 @@ def lint(
     strict: bool,  # noqa: FBT001 - likewise
     fix: bool,  # noqa: FBT001 - likewise
 ) -> None:
-    """Lint any LiteLLM config.yaml, Prometheus rules, Grafana dashboard, or our sources.
+    """Lint any LiteLLM config.yaml, Prometheus rules or dashboard.
 
+    FILES may be our own sources too.
     Nothing is imported, asked or started: the files are only read, and with --fix mended.
     """
     if fix:

@@ -90,11 +90,12 @@ def claims_(
     out: Path,
     listing: bool,  # noqa: FBT001 - see above
 ) -> None:
-    """Measure what was claimed: reproduced, refuted, inconclusive, or not run and why.
+    """Measure what was claimed, and say which claims hold.
 
-    The claims stand in config/claims.yaml, each with its words and what they can mean. Exit code
-    0: all that was run is decided; 3: something is inconclusive; 1: a gate in config/gates.yaml
-    that asks for a claim fails. A claim that is refuted is a result, and by itself no failure.
+    Each is reproduced, refuted, inconclusive, or not run and why. They stand in
+    config/claims.yaml, with their words and what those can mean. Exit code 0: all that was run is
+    decided; 3: something is inconclusive; 1: a gate in config/gates.yaml that asks for a claim
+    fails. A claim that is refuted is a result, and by itself no failure.
     """
     try:
         if listing:

@@ -12,19 +12,19 @@ import click
 
 from harness.cli.load_options import ABOVE_0, Share, asking_options
 from harness.cli.loads import show_judgement, tell_run
-from harness.cli.measuring import INTERRUPTED, STOPPERS, in_thread, key_of, leave
+from harness.cli.measuring import INTERRUPTED, STOPPERS, in_thread, key_of, leave, place
 from harness.cli.options import json_option, show_json, stop
-from harness.evidence import Verdict
+from harness.evidence import EVIDENCE_FILE, EvidenceStore, Verdict
 from harness.load.comparing.compare import METRICS, judge
+from harness.load.comparing.judged import evidence_of
 from harness.load.comparing.replay import REPLAYS
-from harness.load.comparing.turns import recorded, side, take_turns
+from harness.load.comparing.turns import Turns, recorded, side, take_turns
 from harness.load.finding.looking import MOST_UNDER_WAY
 from harness.load.profiles.profile import MOST_RATE
 from harness.load.target import Target, exactly, require_ours
 from harness.load.workload.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from harness.load.comparing.compare import Run
     from harness.load.target import Prompts
 
 _EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1}
@@ -92,7 +92,9 @@ def compare(
     seed: int,
     as_json: bool,  # noqa: FBT001 - likewise
 ) -> None:
-    """Judge whether B is worse than A: exit code 0 it is not, 1 it is, 3 that cannot be said.
+    """Judge whether B is worse than A.
+
+    Exit code 0: it is not; 1: it is; 3: that cannot be said.
 
     A and B are two API roots (http://HOST:PORT/v1), which are loaded in turn in blocks of ABBA; or
     the folders of two recorded loads; or A alone is the folder of an earlier comparison, judged
@@ -101,7 +103,7 @@ def compare(
     """
     halt = threading.Event()
 
-    def measured() -> tuple[Run, ...]:
+    def measured() -> Turns:
         if users and rate:
             stop("load.compare: give --users or --rate, not both")
         if rate and rate > MOST_RATE:
@@ -125,7 +127,7 @@ def compare(
             targets.append(exactly(target, counting.elsewhere(tokenizer_url)))
         return take_turns(
             *targets,
-            folder=out / (name or "compare"),
+            folder=place(out, name, "compare"),
             level=rate or float(users or 8),
             whole=rate is None,
             blocks=blocks,
@@ -137,16 +139,28 @@ def compare(
         )
 
     try:
-        runs = _runs(a, b) or asyncio.run(in_thread(measured, halt))
+        turns = _turns(a, b) or asyncio.run(in_thread(measured, halt))
         judgement = judge(
-            runs,
+            turns.runs,
             minimum_effect=minimum,
             more_failures=more_failures,
             metrics=metrics or METRICS,
             confidence=confidence,
             replays=replays,
             seed=seed,
+            partial=turns.partial,
         )
+        if "://" in a:
+            records = evidence_of(
+                judgement,
+                subject=f"load:{model}",
+                minimum=minimum,
+                more_failures=more_failures,
+                seed=seed,
+            )
+            with EvidenceStore(place(out, name, "compare") / EVIDENCE_FILE) as store:
+                for each in records:
+                    store.append(each)
     except (*STOPPERS, ValueError) as error:
         leave(error, "load.compare", halt)
     if as_json:
@@ -156,13 +170,13 @@ def compare(
     sys.exit(INTERRUPTED if halt.is_set() else _EXIT.get(judgement.verdict, 3))
 
 
-def _runs(a: str, b: str | None) -> tuple[Run, ...]:
-    """What was recorded; nothing where two targets are to be measured."""
+def _turns(a: str, b: str | None) -> Turns | None:
+    """What was recorded; None where two targets are to be measured."""
     urls = ["://" in one for one in (a, b) if one is not None]
     if b is None and not any(urls):
         return recorded(Path(a))
     if b is not None and not any(urls):
-        return (side(Path(a), "A"), side(Path(b), "B"))
+        return Turns((side(Path(a), "A"), side(Path(b), "B")))
     if len(urls) < 2 or not all(urls):
         stop("load.compare: give two URLs, two folders of records, or one of a comparison")
-    return ()
+    return None

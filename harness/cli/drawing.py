@@ -24,9 +24,10 @@ from harness.report.load import write_load_page
     "engine said]",
 )
 def draw(folder: Path, capacity: float | None) -> None:
-    """Draw the load recorded in FOLDER as FOLDER/index.html, whole or partial.
+    """Draw the load recorded in FOLDER as FOLDER/index.html.
 
-    It reads what the run left there: the requests, the engines' own metrics and the evidence.
+    The record may be partial. It reads what the run left there: the requests, the engines' own
+    metrics and the evidence.
     """
     try:
         path = write_load_page(folder, overview(folder), capacity=capacity)

@@ -34,7 +34,10 @@ def explain(
     needs: tuple[str, ...],
     down: tuple[str, ...],
 ) -> None:
-    """Explain a model name (who answers it, and why), a rule (GW101) or a contract check.
+    """Explain a model name, or the id of a rule, check or error.
+
+    Of a model name it says who answers it, in which order, and why; of an id such as GW101 what it
+    means and what to do.
 
     `harness explain route NAME` takes NAME for a model name whatever it looks like.
     """

@@ -19,8 +19,10 @@ from harness.gateway.litellm_lint import LITELLM_RULES
 from harness.load import latency, target, trust
 from harness.load.calibrate import measuring
 from harness.load.capacity import geometry
-from harness.load.comparing import share
-from harness.load.locusts import telling
+from harness.load.comparing import judged as compared
+from harness.load.comparing import share, turns
+from harness.load.finding import judged as found
+from harness.load.locusts import counting, telling
 from harness.load.sampling import sampling
 from harness.load.workload import tokenizer
 from harness.registry import RULES
@@ -45,7 +47,11 @@ _TABLES = (
     tokenizer.EXPLAINED,
     sampling.EXPLAINED,
     share.EXPLAINED,
+    turns.EXPLAINED,
+    compared.EXPLAINED,
+    found.EXPLAINED,
     telling.EXPLAINED,
+    counting.EXPLAINED,
     measuring.EXPLAINED,
     trust.EXPLAINED,
     geometry.EXPLAINED,

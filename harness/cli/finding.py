@@ -14,7 +14,7 @@ import click
 from harness.cli.generating import loaded
 from harness.cli.load_options import ABOVE_0, Share, asking_options, model_option
 from harness.cli.loads import show_search, tell
-from harness.cli.measuring import INTERRUPTED, STOPPERS, in_thread, key_of, leave
+from harness.cli.measuring import INTERRUPTED, STOPPERS, in_thread, key_of, leave, place
 from harness.cli.options import config_option, json_option, show_json, stop
 from harness.cli.own_stack import own_stack
 from harness.load.finding.finding import find as search
@@ -104,12 +104,12 @@ def find(
     config: Path,
     as_json: bool,  # noqa: FBT001 - likewise
 ) -> None:
-    """Find the highest rate, or the most users, that keep an SLO, and the knee before it.
+    """Find the highest rate, or most users, that keep an SLO.
 
-    Each level is measured until its figure's interval excludes the limit, and cut short where it
-    is broken beyond doubt; both ends of the result were measured twice, at different times. Every
-    visit is kept: the same command goes on where Ctrl-C stopped it. Exit code 1: not even --min
-    holds; 3: not decided with this budget.
+    The knee before it is found too. Each level is measured until its figure's interval excludes
+    the limit, and cut short where it is broken beyond doubt; both ends of the result were measured
+    twice, at different times. Every visit is kept: the same command goes on where Ctrl-C stopped
+    it. Exit code 1: not even --min holds; 3: not decided with this budget.
     """
     try:
         plan = Plan(
@@ -140,7 +140,7 @@ def find(
         return search(
             plan,
             exactly(target, tokenizer),
-            folder=out / (name or f"find-{by}-{plain}"),
+            folder=place(out, name, f"find-{by}-{plain}"),
             engine=engine,
             where=url or f"an own stack, {tier}",
             seed=seed,
@@ -194,7 +194,7 @@ def _against(
         registry = loaded(config, as_json=as_json)
         model, seed = asking.model or None, asking.seed
         async with own_stack(registry, model=model, tier=tier, seed=seed) as stood:
-            through, kind = stood.through(asking), str(stood.stack.kind)
+            through, kind = stood.through(asking), stood.engines
             counting = stood.tokenizer.elsewhere(tokenizer_url)
             return await in_thread(lambda: go(through, counting, kind), halt)
 

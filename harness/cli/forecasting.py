@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 import sys
@@ -23,6 +24,10 @@ from harness.load.forecast import QUANTILES, Forecast, Workload, forecast
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+_WIDEST = 5.0
+"""Of a spread: lengths then lie a factor of 150 apart already."""
+_MOST = 20_000_000
+"""Requests of a schedule: some minutes of computing."""
 _SPANS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
 
@@ -88,7 +93,7 @@ class _Span(click.ParamType[float]):
 )
 @click.option(
     "--spread",
-    type=click.FloatRange(min=0),
+    type=click.FloatRange(min=0, max=_WIDEST),
     default=0.5,
     show_default=True,
     help="Log-normal spread of both lengths; 0: all equal.",
@@ -114,13 +119,19 @@ def forecast_(
     seed: int,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Forecast latency and throughput of a fleet of vLLM-like engines under a load.
+    """Forecast latency and throughput of a fleet under a load.
 
-    Plays the emulated engine's scheduler (continuous batching, paged KV cache) in virtual time: a
-    day takes seconds. A preset's step times come from data sheets and are an estimate; those of a
-    calibrated engine were measured. Exit code 1: the fleet does not keep up with the load.
+    Plays the emulated engine's scheduler (vLLM's continuous batching and paged KV cache) in virtual
+    time: a day takes seconds. A preset's step times come from data sheets and are an estimate;
+    those of a calibrated engine were measured. Exit code 1: the fleet does not keep up with the
+    load.
     """
     engine, front_s = _engine(name)
+    if math.isfinite(rate) and rate * duration > _MOST:
+        stop(
+            f"{rate:g} requests a second for {duration:g} s are {rate * duration:.2g} requests: "
+            f"simulate at most {_MOST:,}, with a lower --rate or a shorter --duration"
+        )
     played: list[Forecast] = []
     try:
         for number in range(runs):

@@ -44,7 +44,7 @@ def generate(
     only_check: bool,  # noqa: FBT001 - likewise
     report: bool,  # noqa: FBT001 - likewise
 ) -> None:
-    """Write the LiteLLM configuration, or with --check find hand edits to it.
+    """Write the LiteLLM configuration, or --check it for hand edits.
 
     The files that are replaced are backed up first; see `harness backup`.
     """
@@ -82,7 +82,7 @@ def generate(
 @config_option
 @json_option
 def plan(config: Path, as_json: bool) -> None:  # noqa: FBT001 - click calls it by name
-    """Tell what `harness generate` would change for requests, route by route.
+    """Tell what `harness generate` would change, route by route.
 
     Exit code 0: nothing, 2: something, 1: it could not be told.
     """
@@ -101,7 +101,10 @@ def plan(config: Path, as_json: bool) -> None:  # noqa: FBT001 - click calls it 
 
 @click.group()
 def backup() -> None:
-    """Earlier generations of the generated files: 10 recent, 7 daily, 4 weekly."""
+    """List, check and bring back earlier generated files.
+
+    Kept are the 10 most recent, and one of each of 7 days and 4 weeks.
+    """
 
 
 @backup.command("list")
@@ -126,7 +129,10 @@ def list_(config: Path, as_json: bool) -> None:  # noqa: FBT001 - click calls it
 @config_option
 @format_option
 def verify_(name: str | None, config: Path, form: str) -> None:
-    """Restore a backup (or every backup) into a temporary folder and look at what arrives."""
+    """Check that a backup, or every one, can be restored.
+
+    It is restored into a temporary folder, and what arrives is looked at.
+    """
     try:
         chosen = [find(config, name)] if name else list_backups(config)
         findings = [finding for one in chosen for finding in verify(one)]
@@ -142,7 +148,10 @@ def verify_(name: str | None, config: Path, form: str) -> None:
 @click.argument("name")
 @config_option
 def restore_(name: str, config: Path) -> None:
-    """Bring back every file of a backup, or none; the present ones are backed up first."""
+    """Bring back every file of a backup, or none.
+
+    The present files are backed up first.
+    """
     try:
         done = restore(config, find(config, name), now=datetime.now(UTC))
     except StoreError as error:

@@ -80,8 +80,9 @@ _CALIBRATED = "vLLM"
 @click.option("--key-env", metavar="VAR", help="Environment variable with the key of --remote.")
 @click.option(
     "--dialect",
+    metavar="NAME",
     type=click.Choice(_DIALECTS),
-    help="What --remote speaks, where it should not be found out.",
+    help=f"What --remote speaks, where it should not be found out: {', '.join(_DIALECTS)}.",
 )
 @click.option("--model", metavar="ID", help="What --live asks for; default: the first it lists.")
 @click.option(
@@ -101,7 +102,7 @@ def engines(
     live: bool,  # noqa: FBT001 - click calls it by name
     as_json: bool,  # noqa: FBT001 - likewise
 ) -> None:
-    """Measure every installed engine, real and emulated, side by side.
+    """Measure the installed engines, real and emulated, together.
 
     Each is started alone. A real server is asked a fixed list of questions and so is its emulated
     twin; their answers are compared field by field. Exit code 1: a difference nobody explained.
@@ -143,7 +144,10 @@ def _side_by_side(
             click.echo(f"unexplained, {line.name}: {difference}", err=True)
     if out is not None:
         before, after = _region(out)
-        out.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
+        try:
+            out.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
+        except OSError as error:
+            stop(f"{out} cannot be written: {error.strerror}. The tables stand above.", code=1)
     sys.exit(1 if any(line.unexplained for line in lines) else 0)
 
 

@@ -12,7 +12,7 @@ from harness.cli.sharing import share
 
 @click.group("load")
 def load_() -> None:
-    """Load a target and judge it: how much it carries, and whether it got worse."""
+    """Load a target: how much it carries, whether it got worse."""
 
 
 for command in (find, compare, share, draw):

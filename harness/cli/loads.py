@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from harness.cli.tables import show_table
 from harness.evidence import Verdict
+from harness.load.comparing.compare import FAILURES, UNITS
+from harness.load.finding.search import ROUNDS
 
 if TYPE_CHECKING:
     from harness.load.comparing.compare import Judgement, Run
     from harness.load.finding.finding import Search
     from harness.load.finding.level import Visit
     from harness.load.finding.search import Plan
-
-_WIDTH = 110
 
 
 def tell(visit: Visit, plan: Plan) -> None:
@@ -42,39 +40,41 @@ def tell_run(number: int, run: Run, of: int, *, quiet: bool) -> None:
 def show_search(result: Search) -> None:
     """Draw what a search found."""
     unit = "users" if result.plan.whole else "req/s"
-    table = Table()
     columns = (
         unit,
         "verdict",
         "requests",
         "failed",
-        "within limit",
-        "figure ms",
+        "within limit, %",
+        "figure, ms",
         "good/s",
-        "tok/s",
+        "tokens/s",
     )
-    for column in columns:
-        table.add_column(column, justify="left" if column == "verdict" else "right", no_wrap=True)
+    rows = []
     for visit in sorted(result.visits, key=lambda visit: visit.level):
         kept = next((one for one in visit.kept if one.verdict is visit.verdict), None)
         kept = kept or next(iter(visit.kept), None)
         within = (
             _span(kept.share * 100, kept.share_low * 100, kept.share_high * 100) if kept else ""
         )
-        table.add_row(
-            f"{visit.level:.3g}",
-            _verdict(visit),
-            str(visit.requests),
-            str(visit.failed),
-            within,
-            _span(kept.value_ms, kept.low_ms, kept.high_ms, visit) if kept else "",
-            _span(visit.good_per_s, visit.good_low_per_s, visit.good_high_per_s),
-            f"{visit.tokens_per_s:,.0f}",
+        rows.append(
+            (
+                f"{visit.level:.3g}",
+                _verdict(visit),
+                str(visit.requests),
+                str(visit.failed),
+                within,
+                _span(kept.value_ms, kept.low_ms, kept.high_ms, visit) if kept else "",
+                _span(visit.good_per_s, visit.good_low_per_s, visit.good_high_per_s),
+                f"{visit.tokens_per_s:,.0f}",
+            )
         )
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
-    console.print(table)
+    if rows:
+        show_table(columns, rows, left=("verdict",))
+        one_visit = 1 - 2 * result.plan.error / ROUNDS
+        click.echo(f"[low, high]: the interval of one visit, {one_visit:.1%} sure; n = requests")
     sure = f"{result.plan.confidence:.0%} confidence" if result.found.sure else "not sure"
-    click.echo(f"{result.found.text} ({unit}, {sure})")
+    click.echo(f"{result.found.text} ({unit}, {sure})  engine: {result.engine}")
     if result.found.open:
         between = ", ".join(f"{level:.4g}" for level in result.found.open)
         click.echo(f"too close to the limit to be decided: {between}")
@@ -87,37 +87,37 @@ def show_search(result: Search) -> None:
             f"knee (most throughput by latency): {result.knee.level:.4g} {unit}, "
             f"between {low} and {high}"
         )
+    if result.interrupted:
+        click.echo("interrupted: the same command goes on where it stopped", err=True)
+    elif result.unfinished:
+        click.echo(
+            "the budget is spent: the same command with more --budget-s goes on from here", err=True
+        )
     click.echo(str(result.folder))
 
 
 def show_judgement(judgement: Judgement) -> None:
     """Draw a comparison and what it is worth."""
-    table = Table()
-    for column in (
-        "metric",
-        "A",
-        "B",
-        "effect",
-        "interval",
-        "verdict",
-        "false alarms",
-        "+10 % found",
-    ):
-        table.add_column(column, no_wrap=True, justify="left" if column == "metric" else "right")
+    columns = ("metric", "A", "B", "effect", "interval", "verdict", "false alarms", "+10 % found")
+    rows = []
     for one in judgement.compared:
         worth = one.worth
-        table.add_row(
-            one.metric,
-            "" if one.a is None else f"{one.a:.4g}",
-            "" if one.b is None else f"{one.b:.4g}",
-            "" if one.effect is None else f"{one.effect:+.1%}",
-            "" if one.low is None or one.high is None else f"{one.low:+.1%} to {one.high:+.1%}",
-            "open" if one.verdict is Verdict.INCONCLUSIVE else str(one.verdict),
-            "" if worth is None else f"{worth.false_alarms:.1%}",
-            "" if worth is None else f"{worth.found:.0%} ({worth.overlooked:.0%} missed)",
+        rows.append(
+            (
+                f"{one.metric}, {UNITS[one.metric]}",
+                "" if one.a is None else _as(one.metric, one.a),
+                "" if one.b is None else _as(one.metric, one.b),
+                "" if one.effect is None else f"{one.effect:+.1%}",
+                "" if one.low is None or one.high is None else f"{one.low:+.1%} to {one.high:+.1%}",
+                "open" if one.verdict is Verdict.INCONCLUSIVE else str(one.verdict),
+                "" if worth is None else f"{worth.false_alarms:.1%}",
+                "" if worth is None else f"{worth.found:.0%} ({worth.overlooked:.0%} missed)",
+            )
         )
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
-    console.print(table)
+    show_table(columns, rows, left=("metric",))
+    blocks = max((one.blocks for one in judgement.compared), default=0)
+    of = f"{blocks} blocks of 4 runs" if judgement.interleaved else "windows of two records"
+    click.echo(f"{judgement.confidence:.0%} intervals over {of}, {judgement.requests} requests")
     replayed = [one.worth.replays for one in judgement.compared if one.worth is not None]
     if replayed:
         click.echo(f"the last two columns are measured: {min(replayed)} replays of these runs")
@@ -126,6 +126,10 @@ def show_judgement(judgement: Judgement) -> None:
             "not measured in turn: what changed on the machine between the two is in the effect"
         )
     click.echo(f"{judgement.verdict}{f': {judgement.why}' if judgement.why else ''}")
+
+
+def _as(metric: str, value: float) -> str:
+    return f"{100 * value:.3g}" if metric == FAILURES else f"{value:.4g}"
 
 
 def _verdict(visit: Visit) -> str:

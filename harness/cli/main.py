@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import click
 
 import harness
@@ -41,7 +44,22 @@ _COMMANDS = (
 )
 
 
+INTERRUPTED = 130
+
+
+class _Interruptible(click.Group):
+    """A group whose commands end with 130 on Ctrl-C, also those that say nothing of their own."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted.", err=True)
+            sys.exit(INTERRUPTED)
+
+
 @click.group(
+    cls=_Interruptible,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 pass, 1 fail, 2 usage or configuration error (plan: changes), "
     "3 inconclusive, 130 interrupted.",

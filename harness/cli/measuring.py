@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
 from harness.cli.options import stop
 from harness.engines.engine import EngineError
+from harness.evidence import EvidenceError
 from harness.gateway.base import GatewayError
 from harness.load.journal.journal import JournalError
 from harness.load.target import LoadError
@@ -35,6 +37,7 @@ STOPPERS = (
     ProcessError,
     PortTaken,
     WireError,
+    EvidenceError,
 )
 """What may end such a command with a sentence of its own."""
 
@@ -56,6 +59,14 @@ async def in_thread(go: Callable[[], T], halt: threading.Event) -> T:
 def leave(error: Exception, name: str, halt: threading.Event) -> NoReturn:
     """Say what went wrong, by its own id or else ``name``, and leave."""
     stop(f"{getattr(error, 'id', name)}: {error}", code=INTERRUPTED if halt.is_set() else 2)
+
+
+def place(out: Path, name: str | None, otherwise: str) -> Path:
+    """The folder ``name`` under ``out``. Leaves if it is no plain name: it would lie elsewhere."""
+    name = otherwise if name is None else name
+    if name in {"", ".", ".."} or Path(name).name != name:
+        stop(f"load.name: --name {name!r} is no name of a folder: choose the place with --out")
+    return out / name
 
 
 def key_of(variable: str | None) -> str | None:

@@ -48,6 +48,11 @@ class OwnStack:
         return replace(asking, base_url=self.api_root, model=self.served_as, key=self.key)
 
     @property
+    def engines(self) -> str:
+        """What answers to the name: real or emulated; of several engines, which is which."""
+        return self.stack.told_of(self.name)
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """That of the engine: the gateway has none."""
         return Tokenizer(self.api_root, self.served_as, self.key)

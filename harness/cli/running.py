@@ -69,7 +69,10 @@ def run(
     port: int | None,
     out: Path,
 ) -> None:
-    """Do the main job: start the real gateway over emulated or real engines, judge, report."""
+    """Do the main job: start the gateway, drive, judge, report.
+
+    The gateway is the real LiteLLM proxy; its engines are emulated or real, as --engines says.
+    """
     options = Options(
         config=config,
         out=out,
@@ -102,7 +105,10 @@ def run(
 @config_option
 @json_option
 def report(directory: Path, config: Path, as_json: bool) -> None:  # noqa: FBT001 - see above
-    """Judge the evidence of an earlier run again by today's policy, and draw it anew."""
+    """Judge the evidence of a past run again, and draw it anew.
+
+    It is judged by today's policy.
+    """
     try:
         outcome = rejudge(directory, config)
     except (EvidenceError, PolicyError, ReportError) as error:

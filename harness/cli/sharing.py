@@ -10,16 +10,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from harness import answer as answers
 from harness.cli.generating import loaded
 from harness.cli.load_options import asking_options, model_option
-from harness.cli.measuring import INTERRUPTED, STOPPERS, in_thread, key_of, leave
+from harness.cli.measuring import INTERRUPTED, STOPPERS, in_thread, key_of, leave, place
 from harness.cli.options import config_option, json_option, show_json, stop, tier_option
 from harness.cli.own_stack import own_stack
-from harness.evidence import EVIDENCE_FILE, EvidenceError, EvidenceStore, Verdict
+from harness.cli.tables import show_table
+from harness.evidence import EVIDENCE_FILE, EvidenceStore, Verdict
 from harness.evidence.judgement import worst
 from harness.load.comparing.share import by_ledger, judge, limits_of, shares
 from harness.load.comparing.turns import take_turns
@@ -41,10 +40,10 @@ if TYPE_CHECKING:
     from harness.evidence import Behind, Evidence
     from harness.load.comparing.compare import Run
     from harness.load.comparing.share import Share
+    from harness.load.comparing.turns import Turns
     from harness.load.target import Prompts
     from harness.stack import Stack, Tier
 
-_WIDTH = 110
 _EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1}
 _WARM_S, _LEDGER_S = 1.0, 4.0
 
@@ -56,6 +55,8 @@ class _Pair:
     direct: Target
     through: Target
     engine: Behind
+    told: str
+    """The same in words: of several engines which is which, and unknown where nobody said."""
     watches: tuple[Watch, ...] = ()
     stack: Stack | None = None
     """The own one, where its engine keeps a ledger."""
@@ -115,7 +116,7 @@ def share(
     config: Path,
     as_json: bool,  # noqa: FBT001 - likewise
 ) -> None:
-    """Split off the gateway's share of TTFT, ITL and E2E, each with its interval.
+    """Split off what the gateway adds to TTFT, ITL and E2E.
 
     The same requests go directly to an engine and through the gateway, in blocks of ABBA. Exit
     code 1: a limit is broken; 3: that cannot be said, or the client was not to be believed.
@@ -129,7 +130,7 @@ def share(
     if gateway_url is not None and model is None:
         stop("load.share: name the --model to ask for")
     halt = threading.Event()
-    folder = out / (name or "share")
+    folder = place(out, name, "share")
     asking = Target(
         base_url="",
         model=model or "",
@@ -139,7 +140,7 @@ def share(
         prompts=prompts,
     )
 
-    async def measured() -> tuple[list[Share], list[Evidence]]:
+    async def measured() -> tuple[list[Share], list[Evidence], str]:
         async with AsyncExitStack() as entered:
             if gateway_url is not None and direct_url is not None:
                 direct_key = key_of(direct_key_variable)
@@ -154,6 +155,7 @@ def share(
                         asking, base_url=gateway_url.rstrip("/"), key=key_of(key_variable)
                     ),
                     engine="remote" if live else "none",
+                    told="unknown",
                     watches=(_beside(direct_url, direct_key),),
                 )
                 counting = Tokenizer(direct_url, pair.direct.model, direct_key)
@@ -165,22 +167,24 @@ def share(
                     direct=own.direct(asking),
                     through=own.through(asking),
                     engine=own.stack.kind_of(own.name),
+                    told=own.engines,
                     watches=(Watch.of(own.engine, key=own.key),),
                     stack=own.stack if own.stack.made_by(own.name) == "emulated" else None,
                 )
                 counting = own.tokenizer
             counting = counting.elsewhere(tokenizer_url)
             pair = await in_thread(lambda: pair.exactly(counting), halt)
-            return await _measure(pair, folder, bounds, halt, blocks, run_s, users, seed, as_json)
+            told = await _measure(pair, folder, bounds, halt, blocks, run_s, users, seed, as_json)
+            return (*told, pair.told)
 
     try:
         for url in (gateway_url, direct_url, tokenizer_url):
             if url is not None:
                 require_ours(url, live=live)
-        found, evidence = asyncio.run(measured())
-    except (*STOPPERS, SamplingError, EvidenceError, ReportError, ValueError) as error:
+        found, evidence, engine = asyncio.run(measured())
+    except (*STOPPERS, SamplingError, ReportError, ValueError) as error:
         leave(error, "load.share", halt)
-    _show(found, evidence, folder, as_json=as_json)
+    _show(found, evidence, folder, engine, as_json=as_json)
     sys.exit(INTERRUPTED if halt.is_set() else _EXIT.get(_verdict(evidence), 3))
 
 
@@ -210,7 +214,7 @@ async def _measure(
                 err=True,
             )
 
-    def turns() -> tuple[Run, ...]:
+    def turns() -> Turns:
         return take_turns(
             pair.direct,
             pair.through,
@@ -219,17 +223,17 @@ async def _measure(
             whole=True,
             blocks=blocks,
             run_s=run_s,
-            engine=pair.engine,
+            engine=pair.told,
             seed=seed,
             stop=halt,
             note=note,
             watches=pair.watches,
         )
 
-    runs = await in_thread(turns, halt)
-    found = list(shares(runs))
-    if halt.is_set():
-        found = [replace(each, why="interrupted: blocks are missing") for each in found]
+    taken = await in_thread(turns, halt)
+    found = list(shares(taken.runs))
+    if taken.partial:
+        found = [replace(each, why=taken.partial) for each in found]
     subject = f"gateway:{pair.through.model}"
     evidence = judge(found, subject=subject, limits=bounds, engine=pair.engine, seed=seed)
     if pair.stack is not None and not halt.is_set():
@@ -286,29 +290,33 @@ def _verdict(evidence: list[Evidence]) -> Verdict:
     return worst(kinds)
 
 
-def _show(found: list[Share], evidence: list[Evidence], folder: Path, *, as_json: bool) -> None:
+def _show(
+    found: list[Share], evidence: list[Evidence], folder: Path, engine: str, *, as_json: bool
+) -> None:
     if as_json:
         show_json([each.model_dump(mode="json") for each in evidence])
         return
-    table = Table()
-    for column in ("added to", "direct ms", "gateway ms", "added ms", "95 % interval", "verdict"):
-        table.add_column(column, justify="left" if column == "added to" else "right", no_wrap=True)
+    columns = ("added to", "direct ms", "gateway ms", "added ms", "95 % interval", "n", "verdict")
     sides = {f"load.share.{each.metric}": each for each in found}
+    rows = []
     for one in evidence:
         paired = sides.get(one.check)
-        table.add_row(
-            one.check.removeprefix("load.share."),
-            _ms(paired.direct_ms if paired else None),
-            _ms(paired.through_ms if paired else None),
-            _ms(one.value if isinstance(one.value, float) else None),
-            "" if one.interval is None else f"{one.interval[0]:+.2f} to {one.interval[1]:+.2f}",
-            str(one.verdict),
+        rows.append(
+            (
+                one.check.removeprefix("load.share."),
+                _ms(paired.direct_ms if paired else None),
+                _ms(paired.through_ms if paired else None),
+                _ms(one.value if isinstance(one.value, float) else None),
+                "" if one.interval is None else f"{one.interval[0]:+.2f} to {one.interval[1]:+.2f}",
+                f"{one.n} {'blocks' if paired else 'answers'}",
+                str(one.verdict),
+            )
         )
-    Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH).print(table)
+    show_table(columns, rows, left=("added to",))
     for one in evidence:
         if one.reason:
             click.echo(f"{one.check}: {one.reason}")
-    click.echo(str(folder / "index.html"))
+    click.echo(f"engine: {engine}\n{folder / 'index.html'}")
 
 
 def _ms(value: float | None) -> str:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import json_option, show_findings, show_json, stop
+from harness.contract import deviations
+from harness.contract.drafting import draft_ledger
 from harness.discovery import Discovered, discover
+from harness.gate import draft_policy
 from harness.gateway.files import write
 from harness.gateway.litellm_import import Imported, Kind, import_config
-from harness.registry import RegistryError, load
+from harness.registry import RegistryError, examine, load
 from harness.report.findings import Format
 from harness.wire import RecordingClient
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.registry.models import Ports
+
+_KNOWN = Path(__file__).resolve().parents[2] / "config"
+"""Sources whose ledger says what is known of servers of each kind."""
 
 into_option = click.option(
     "--into",
@@ -49,7 +55,7 @@ def init(
     only_print: bool,  # noqa: FBT001 - click calls it by name
     as_json: bool,  # noqa: FBT001 - likewise
 ) -> None:
-    """Ask running servers what they are and write the first sources from their answers.
+    """Ask running servers what they are, and write first sources.
 
     Only reads are sent: no model is loaded and no token generated.
     """
@@ -89,7 +95,10 @@ def import_(
     only_print: bool,  # noqa: FBT001 - click calls it by name
     as_json: bool,  # noqa: FBT001 - likewise
 ) -> None:
-    """Turn an existing LiteLLM config.yaml into our sources, every field accounted for."""
+    """Turn an existing LiteLLM config.yaml into sources.
+
+    Every field of it is accounted for.
+    """
     imported = import_config(file)
     if as_json:
         show_json(
@@ -119,7 +128,21 @@ def _summary(imported: Imported) -> str:
     return ", ".join(f"{imported.count(kind)} {kind}" for kind in Kind) + " fields."
 
 
+def _with_policy(sources: Mapping[str, str]) -> dict[str, str]:
+    """The sources, and what blocks: a first policy and what is known of such servers."""
+    registry, _ = examine({name: text.encode() for name, text in sources.items()})
+    if registry is None or not _KNOWN.is_dir():
+        return dict(sources)
+    known = deviations.load(_KNOWN / "deviations.yaml")
+    return {
+        **sources,
+        "gates.yaml": draft_policy(registry),
+        "deviations.yaml": draft_ledger(known, load(_KNOWN), registry),
+    }
+
+
 def _keep(sources: Mapping[str, str], into: Path, *, only_print: bool) -> None:
+    sources = _with_policy(sources)
     if only_print:
         for name, content in sources.items():
             click.echo(f"# ---- {name}\n{content}")
@@ -135,4 +158,7 @@ def _keep(sources: Mapping[str, str], into: Path, *, only_print: bool) -> None:
             click.echo(f"written: {path}")
     except OSError as error:
         stop(f"{error}. Free some space or choose another --into.", code=1)
-    click.echo(f"next: look at the lines marked UNKNOWN, then harness validate --config {into}")
+    click.echo(
+        f"next: look at the lines marked UNKNOWN, then harness validate, generate and run, "
+        f"each with --config {into}"
+    )

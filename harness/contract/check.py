@@ -13,6 +13,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from harness.answer import Answer
     from harness.contract.conditions import Condition
 
@@ -137,15 +139,16 @@ def check(
 
 
 @cache
-def _load() -> None:
+def modules() -> tuple[ModuleType, ...]:
+    """Return every module of checks; importing one registers what it holds."""
     package = importlib.import_module("harness.contract.checks")
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
+    found = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    return tuple(importlib.import_module(module.name) for module in found)
 
 
 def checks(lane: Lane | None = Lane.SCENARIO) -> tuple[Check, ...]:
     """Return every registered check of ``lane`` (None: of all lanes), sorted by id."""
-    _load()
+    modules()
     chosen = (c for c in _registry.values() if lane is None or c.lane is lane)
     return tuple(sorted(chosen, key=lambda c: c.id))
 
@@ -155,7 +158,7 @@ def find(check_id: str) -> Check:
 
     Raises UnknownCheckError, which names the nearest ids.
     """
-    _load()
+    modules()
     try:
         return _registry[check_id]
     except KeyError:

@@ -42,6 +42,8 @@ class Deviation(BaseModel):
     all, and must then be seen on all. ``versions`` says in words or as a range where it was seen.
     After ``expires`` the entry excuses nothing: look again, then renew or delete it. ``issue`` is
     ``owner/repo#n`` or a URL, and may be empty only with a note that says how it was seen.
+    ``keyed`` says that it shows only where the subject asks for a key: a draft for one that does
+    not leaves it out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +58,7 @@ class Deviation(BaseModel):
     since: date
     expires: date
     note: str = Field(default="")
+    keyed: bool = False
 
 
 EXPLAINED = {

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from harness.contract import rewrite
+from harness.contract.check import modules
 from harness.contract.lane import Observations, judge
 from harness.evidence.record import Verdict
 from harness.wire.exchange import Exchange
@@ -55,8 +56,13 @@ def kills(good: Observations, checks: Iterable[Check]) -> dict[Mutant, tuple[str
             for result in judge(mutant.breaks(good), asked)
             if result.verdict is Verdict.FAIL
         )
-        for mutant in MUTANTS
+        for mutant in mutants()
     }
+
+
+def mutants() -> tuple[Mutant, ...]:
+    """Return every mutant: those below, then those that a module of checks holds as ``MUTANTS``."""
+    return (*MUTANTS, *(each for module in modules() for each in getattr(module, "MUTANTS", ())))
 
 
 def table(matrix: dict[Mutant, tuple[str, ...]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.engines.installs import KNOWN
-from harness.routing import Route, resolve
+from harness.routing import Route, listed, resolve
 from harness.stack import kinds_of
 from harness.stack.fleet import needed_by
 
@@ -65,13 +65,25 @@ def install(registry: Registry, target: str) -> str | None:
 
 
 def public_names(registry: Registry) -> dict[str, str]:
-    """One public name per adapter, by subject: the rest differ in nothing the API shows."""
+    """One name per adapter behind a public name, by subject: the rest show nothing else.
+
+    It is one that a single deployment answers, public if there is such: of a balanced group two
+    answers may come from two servers, and nothing follows from their being different.
+    """
     chosen: dict[str, str] = {}
-    for name in registry.public_models:
-        route = resolve(registry, name)
-        if isinstance(route, Route) and (who := route.expected()):
-            chosen.setdefault(registry.provider(who[0].provider).type, name)
+    public = {adapter for name in registry.public_models for adapter in _adapters(registry, name)}
+    for name in dict.fromkeys((*registry.public_models, *listed(registry))):
+        adapters = _adapters(registry, name)
+        if len(adapters) == 1 and adapters[0] in public:
+            chosen.setdefault(adapters[0], name)
     return {f"{GATEWAY}:{name}": name for name in chosen.values()}
+
+
+def _adapters(registry: Registry, name: str) -> list[str]:
+    """The type of provider of each deployment that a name is answered by."""
+    route = resolve(registry, name)
+    expected = route.expected() if isinstance(route, Route) else ()
+    return [registry.provider(each.provider).type for each in expected]
 
 
 def _real(registry: Registry) -> dict[str, str | None]:

@@ -43,8 +43,6 @@ _VERSIONS = {
     "llama_cpp_python": _Told("/openapi.json", ("info", "version")),
     "ollama": _Told("/api/version", ("version",)),
 }
-_SPEAKS = {"openai_compatible": "openai"}
-"""Types of provider that speak the dialect of another."""
 
 EXPLAINED = {
     "engine.remote-key": """A remote engine needs a key, or refuses the one it gets
@@ -107,7 +105,7 @@ class RemoteEngine:
         self.live, self.key_variable = live, key_variable
         self.version = ""
         self.models: tuple[str, ...] = ()
-        self._dialect, self._api_path = _SPEAKS.get(dialect, dialect), api_path.rstrip("/")
+        self._dialect, self._api_path = dialect, api_path.rstrip("/")
         self.capabilities: Capabilities = dialects.load(self._dialect).capabilities
         self._environment, self._trust = environment, trust
 

@@ -1,5 +1,6 @@
 """What blocks: a policy file, and the pure function that holds evidence against it."""
 
+from harness.gate.draft import draft_policy
 from harness.gate.judge import judge
 from harness.gate.policy import (
     Gate,
@@ -17,6 +18,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Requirement",
+    "draft_policy",
     "judge",
     "limit",
     "load_policy",

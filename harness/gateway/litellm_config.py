@@ -104,6 +104,7 @@ def compile_config(
         },
         "litellm_settings": {
             **_metrics(registry),
+            **({"drop_params": True} if registry.gateway.drop_params else {}),
             **({} if endpoints is not None else _cache(registry)),
             **_total_budget(registry),
         },
@@ -191,8 +192,9 @@ def _total_budget(registry: Registry) -> dict[str, Any]:
 def environment(registry: Registry) -> dict[str, str]:
     """What LiteLLM reads from its environment only, whatever its configuration says."""
     return {
-        # Read at import, before any configuration: without it every origin is allowed.
-        "LITELLM_CORS_ORIGINS": ",".join(registry.gateway.cors_origins),
+        # Read at import, before any configuration: without it every origin is allowed, and also
+        # where it is empty. A lone comma is a list of none.
+        "LITELLM_CORS_ORIGINS": ",".join(registry.gateway.cors_origins) or ",",
         # No look-up of the price map at start: the gateway starts offline.
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         # The aiohttp transport reuses connections llama-server has just closed (500s).

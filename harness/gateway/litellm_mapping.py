@@ -192,6 +192,7 @@ TABLE: dict[str, tuple[Fate, str, str]] = {
     "gateway.cors_origins[]": (_E, "LITELLM_CORS_ORIGINS", "environment only"),
     "gateway.master_key.env": (_E, "general_settings.master_key", "by reference"),
     "gateway.metrics": (_E, f"{_SETTINGS}callbacks", ""),
+    "gateway.drop_params": (_E, f"{_SETTINGS}drop_params", ""),
     "gateway.health.path": (_H, "", ""),
     "gateway.health.expect_status": (_H, "", ""),
     "gateway.health.timeout_s": (_H, "", ""),

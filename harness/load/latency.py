@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from harness.evidence import Evidence, Verdict
 from harness.load.timing import timing
-from harness.statistics import quantile, within
+from harness.statistics import memory_at, quantile, share, within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.answer import Answer
     from harness.load.timing import Timing
+    from harness.statistics import Estimate
 
 Bound = Callable[[str, str], float | None]
 """The largest acceptable value, in ms, of a check and subject; None where there is none."""
@@ -79,7 +80,9 @@ def judge(
     A stream that is not whole has no time: it is counted in the reason, and more
     than none of them make every figure inconclusive, for the slowest may be missing.
     An ITL sample is the median gap of one answer: the gaps within an answer depend on
-    each other, and pooling them would make the interval look better than it is.
+    each other, and pooling them would make the interval look better than it is. So do answers
+    that were under way together: ``answers`` are in order of time, and neighbours that share their
+    fate count as fewer.
     """
     timings = [found for answer in answers if (found := timing(answer)) is not None]
     broken = len(answers) - len(timings)
@@ -158,11 +161,11 @@ def _figure(
             n=0,
             recordings=recordings,
         )
-    estimate = quantile(samples, q)
+    estimate = quantile(samples, q, correlation=memory_at(samples, q))
     if limit_ms is None:
         verdict, reason = Verdict.INCONCLUSIVE, "the policy states no limit for it"
     else:
-        verdict, reason = within(estimate, limit_ms)
+        verdict, reason = _within(samples, q, limit_ms, estimate)
     if broken and verdict is Verdict.PASS:
         verdict, reason = (
             Verdict.INCONCLUSIVE,
@@ -180,4 +183,23 @@ def _figure(
         interval=estimate.interval,
         bound=limit_ms,
         recordings=recordings,
+    )
+
+
+def _within(
+    samples: Sequence[float], q: float, limit_ms: float, estimate: Estimate
+) -> tuple[Verdict, str]:
+    """Whether a share ``q`` of the samples, in order of time, keeps the limit, and for how sure.
+
+    A share says more than the interval of the quantile where samples remember their neighbours but
+    all of them keep the limit: then how far apart they lie does not matter.
+    """
+    verdict, reason = within(estimate, limit_ms)
+    if verdict is not Verdict.INCONCLUSIVE or estimate.high is not None:
+        return verdict, reason
+    kept = share([sample <= limit_ms for sample in samples])
+    if kept.low >= q:
+        return Verdict.PASS, ""
+    return verdict, (
+        f"{reason}: {kept.value:.1%} of them lie within {limit_ms:g} ms, at least {kept.low:.1%}"
     )

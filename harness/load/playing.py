@@ -14,6 +14,7 @@ from harness.load.finding.level import Stretch
 from harness.load.finding.looking import Looks, given_up
 from harness.load.goodput import met
 from harness.load.journal.journal import Facts, Writer, row_of
+from harness.load.locusts.orders import vitals_said
 from harness.load.target import LoadError
 from harness.load.timing import timing
 from harness.load.trust import Trust, receive_lags
@@ -62,6 +63,8 @@ class Session(AbstractContextManager["Session"]):
     ) -> None:
         self.targets = targets
         self.stop = stop or threading.Event()
+        self.notes: dict[str, Any] = {}
+        """What there is to say of the client, for the facts of the journal; known at its end."""
         self._folder, self._facts, self._part = folder, facts, part
         self._streams = streams
         self._timeout_s = timeout_s
@@ -90,6 +93,7 @@ class Session(AbstractContextManager["Session"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.notes = {"workers": {self._part: {"vitals": vitals_said(self._engine.vitals())}}}
         self._exit.__exit__(kind, error, trace)
 
     def play(

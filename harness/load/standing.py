@@ -1,7 +1,7 @@
 """A gateway of our own for a load to stand on, held by a child process.
 
-The child runs this module and talks in lines of JSON: where the gateway is, what its engines are
-and their metrics pages, once it answers, and then what it is told on standard input:
+The child runs this module and talks in lines of JSON: where the gateway is, what its engines are,
+their API roots and metrics pages, once it answers, and then what it is told on standard input:
 ``{"kill": provider}`` and ``{"revive": provider}``. It ends, and everything with it, when
 standard input ends, which it does with whoever started it.
 """
@@ -26,7 +26,7 @@ from harness.load.sampling.sampling import Watch
 from harness.process.child import ProcessError
 from harness.process.ports import PortTaken
 from harness.registry import RegistryError, load
-from harness.stack import TIERS, Stack, one_kind, require
+from harness.stack import TIERS, Stack, in_words, require
 from harness.stack.fleet import Fleet
 from harness.wire import RecordingClient
 
@@ -85,12 +85,13 @@ async def hold(config: Path, *, seed: int, preset: str | None, tier: Tier) -> No
                     {
                         "endpoint": stack.gateway.endpoint,
                         "key": stack.gateway.key,
-                        "kind": one_kind(each.kind for each in stack.engines.values()),
+                        "kind": in_words({n: each.kind for n, each in stack.engines.items()}),
                         "behind": ", ".join(
                             f"{name}: {each.kind}, {each.version}"
                             for name, each in stack.engines.items()
                         ),
                         "engines": [asdict(watch) for watch in watches(stack)],
+                        "roots": roots(stack),
                     }
                 )
                 forgetting = asyncio.create_task(_forget(stack))
@@ -109,6 +110,14 @@ def watches(stack: Stack) -> list[Watch]:
         key = stack.registry.provider(name).api_key
         found.append(Watch.of(engine, key=stack.secrets[key.env] if key else None))
     return found
+
+
+def roots(stack: Stack) -> dict[str, str]:
+    """The API root of each engine of ``stack``, by provider id."""
+    return {
+        name: engine.endpoint + stack.registry.provider(name).api_path
+        for name, engine in stack.engines.items()
+    }
 
 
 async def _forget(stack: Stack) -> None:

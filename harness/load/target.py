@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness import answer as answers
@@ -12,19 +12,20 @@ from harness.answer import ask
 from harness.load.driving import Call
 from harness.load.profiles import words
 from harness.load.profiles.text import WORDS
+from harness.load.workload import prompts as writing
 from harness.load.workload.prompts import MADE_UP, Wording, completion, single_words
 from harness.load.workload.tokenizer import TokenizerError
 from harness.registry.rules.network import is_loopback
 from harness.wire import Request, blocking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from harness.load.workload.tokenizer import Tokenizer
 
-Prompts = Literal["words", "chat", "ids"]
+Prompts = writing.Prompts
 
-_PROBE = 16
+PROBE = 16
 """Words of the prompt from whose usage it is known what a template adds."""
 
 EXPLAINED = {
@@ -70,28 +71,32 @@ class Target:
     template included. ``ids``: exactly so many token ids, to ``/completions``."""
     wording: Wording = field(default_factory=Wording, repr=False)
     """How exact prompts are written; see `exactly`."""
+    told: bool = True
+    """Whether the usage of a stream is the server's own count; see `counted`."""
 
-    def make(self, number: int) -> Call:
+    def make(self, number: int, *, stream: bool = True) -> Call:
         """The request of a number: no two share a prefix that a cache could hold."""
         length, key = max(1, self.prompt_tokens), f"{self.seed}/{number}"
         if self.prompts == "ids":
             root, bearer = self.base_url.removesuffix("/v1"), dict(ask.bearer(self.key))
             prompt = self.wording.draw(length, key)
-            return Call(completion(root, self.model, prompt, self.answer_tokens, headers=bearer))
+            most = self.answer_tokens
+            made = completion(root, self.model, prompt, most, stream=stream, headers=bearer)
+            return Call(made)
         exact = self.prompts == "chat"
         request = ask.chat(
             self.base_url,
             model=self.model,
             content=self.wording.text(length, key) if exact else words(key, length),
             key=self.key,
-            stream=True,
+            stream=stream,
             max_tokens=self.answer_tokens,
         )
         return Call(_whole_length(request, self.answer_tokens))
 
     def amiss(self, usages: Iterable[Mapping[str, Any] | None]) -> str:
         """What is wrong with the counts that a server reports of exact prompts; or nothing."""
-        if self.prompts == "words":
+        if self.prompts == "words" or not self.told:
             return ""
         told = [(usage or {}).get("prompt_tokens") for usage in usages]
         others = {count for count in told if count != self.prompt_tokens}
@@ -105,41 +110,78 @@ class Target:
         )
 
 
+def counted(make: Callable[[bool], Request], model: str, tokens: int) -> bool:
+    """Ask ``make(False)``, whose prompt must be of so many ``tokens``, and the same as a stream.
+
+    Returns whether the stream says so too. It may tell none, as llama.cpp's Python server does, or
+    another count: LiteLLM then makes one up with a tokenizer of its own.
+
+    Raises:
+        LoadError: the target does not answer.
+        TokenizerError: it reports no usage, or another number of tokens.
+    """
+    request = make(False)
+    if (said := usage_of(request, model)) != tokens:
+        raise TokenizerError(
+            "load.tokenizer-mismatch",
+            f"a prompt of {tokens} tokens for {model!r} was one of {said} by the usage that "
+            f"{request.url} reports. Nothing was measured.",
+        )
+    return _usage(make(True), model) == said
+
+
+def usage_of(request: Request, model: str) -> int:
+    """The tokens of the prompt of ``request``, which must not be a stream, as its usage says.
+
+    Raises:
+        LoadError: the target does not answer.
+        TokenizerError: it reports no usage.
+    """
+    if (count := _usage(request, model)) is None:
+        raise TokenizerError(
+            "load.tokenizer-mismatch",
+            f"{request.url} reports no usage for {model!r}, not even of an answer in one piece: "
+            "whether prompts are of an exact count cannot be told. Ask for --prompts words.",
+        )
+    return count
+
+
 def exactly(target: Target, tokenizer: Tokenizer) -> Target:
     """``target``, with its prompts of exact counts as ``tokenizer`` counts them.
 
-    Whatever the server adds to a chat is known from the usage of one answer.
+    What the server adds is known from the usage of one answer, and with that of another it is
+    checked, before anything is measured.
 
     Raises:
-        TokenizerError: nobody counts, or the server reports no usage.
+        TokenizerError: nobody counts, or the server reports no usage or another count.
         PromptError: the tokenizer knows too few words, or the prompt is too short for them.
         LoadError: the target does not answer.
     """
     if target.prompts == "words":
         return target
-    wording = single_words((*WORDS, *MADE_UP), tokenizer.ids)
+    wording = single_words(WORDS, tokenizer.ids, MADE_UP)
     if target.prompts == "chat":
-        probe = replace(target, wording=wording, prompt_tokens=_PROBE, answer_tokens=1)
-        exchange = blocking.exchange(probe.make(-1).request)
-        got = answers.read(exchange)
-        if not got.wholeness:
-            raise LoadError(
-                "load.target-down",
-                f"{target.base_url} gave no whole answer for the model {target.model!r} "
-                f"({got.wholeness.why}). Nothing was measured.",
-            )
-        count = (got.usage or {}).get("prompt_tokens")
-        if not isinstance(count, int) or count < _PROBE:
-            raise TokenizerError(
-                "load.tokenizer-mismatch",
-                f"{target.base_url} says {count} prompt tokens (usage of a stream) where there "
-                f"are more than {_PROBE}: whether prompts are of an exact count cannot be told. "
-                "Ask for --prompts words.",
-            )
-        wording = replace(wording, added=count - _PROBE)
+        probe = replace(target, wording=wording, prompt_tokens=PROBE, answer_tokens=1)
+        count = usage_of(probe.make(-1, stream=False).request, target.model)
+        wording = replace(wording, added=count - PROBE)
     found = replace(target, wording=wording)
-    found.make(-1)  # raises where the prompt is too short
-    return found
+    short = replace(found, answer_tokens=1)
+    told = counted(
+        lambda stream: short.make(-1, stream=stream).request, target.model, target.prompt_tokens
+    )
+    return replace(found, told=told)
+
+
+def _usage(request: Request, model: str) -> int | None:
+    got = answers.read(blocking.exchange(request))
+    if not got.wholeness:
+        raise LoadError(
+            "load.target-down",
+            f"{request.url} gave no whole answer for the model {model!r} "
+            f"({got.wholeness.why}). Nothing was measured.",
+        )
+    count = (got.usage or {}).get("prompt_tokens")
+    return count if isinstance(count, int) else None
 
 
 def _whole_length(request: Request, tokens: int) -> Request:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     from harness.answer import Answer
 
 _MS = 1e6
@@ -47,31 +44,34 @@ def timing(answer: Answer) -> Timing | None:
     if not answer.streamed or not answer.wholeness or sent is None or not answer.deltas:
         return None
     stamps = [delta.at_ns for delta in answer.deltas]
+    gaps = tuple([(later - earlier) / _MS for earlier, later in pairwise(stamps)])
     stated = (answer.usage or {}).get("completion_tokens")
     tokens = stated if isinstance(stated, int) and stated > 0 else len(stamps)
     after_first = tokens - _tokens_of_first(answer, tokens)
     return Timing(
         ttft_ms=(stamps[0] - sent) / _MS,
-        itl_ms=tuple((later - earlier) / _MS for earlier, later in pairwise(stamps)),
+        itl_ms=gaps,
         tpot_ms=(stamps[-1] - stamps[0]) / _MS / after_first
         if after_first > 0 and len(stamps) > 1
         else None,
         e2e_ms=(answer.events[-1].at_ns - sent) / _MS,
         tokens=tokens,
-        merged=sum(delta.merged for delta in answer.deltas),
+        merged=sum([delta.merged for delta in answer.deltas]),
     )
 
 
 def _tokens_of_first(answer: Answer, tokens: int) -> float:
     first = answer.deltas[0]
-    for event, chunk in answer.chunks:
-        if event.at_ns == first.at_ns and (stated := _stated(chunk)) is not None:
+    for event in answer.events:
+        if event.at_ns == first.at_ns and (stated := _stated(event.json)) is not None:
             return stated
     return max(1.0, tokens / len(answer.deltas))
 
 
-def _stated(chunk: Mapping[str, Any]) -> int | None:
+def _stated(chunk: Any) -> int | None:
     """The completion tokens so far, where a chunk that bears tokens states them too."""
+    if not isinstance(chunk, dict):
+        return None
     usage = chunk.get("usage")
     stated = usage.get("completion_tokens") if isinstance(usage, dict) else None
     return stated if chunk.get("choices") and isinstance(stated, int) and stated > 0 else None

@@ -170,6 +170,7 @@ class Draft:
     """Services beside the gateway and the providers."""
     master_key: str = "GATEWAY_MASTER_KEY"
     metrics: bool = True
+    drop_params: bool = False
 
     def unused_id(self, wanted: str) -> str:
         """``wanted``, or the first of ``wanted-2``, ``wanted-3`` that no provider is called."""
@@ -237,6 +238,7 @@ def _mappings(draft: Draft) -> dict[str, Node]:
         "cors_origins": Noted([], behind="browser origins that may call it, if any"),
         "master_key": {"env": draft.master_key},
         "metrics": draft.metrics,
+        **({"drop_params": True} if draft.drop_params else {}),
         "health": {"path": "/health/readiness", "expect_status": 200, "timeout_s": 5},
     }
     return root

@@ -128,6 +128,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     filters: dict[str, Any] = {
+        "behind": numbers.behind,
         "breakable": _breakable,
         "fact": fact,
         "figure": figure,

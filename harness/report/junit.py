@@ -57,7 +57,7 @@ def _suite(run: RunContext, section: Section) -> ET.Element:
         "owner": section.row.owner,
         "run": run.id,
         "seed": str(run.seed),
-        "engine": run.engine,
+        "engine": plain_engine(run).removeprefix("engine: "),
         "config_hash": run.config_hash,
         **{f"version.{name}": version for name, version in run.versions.items()},
     }

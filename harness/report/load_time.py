@@ -248,15 +248,22 @@ class _Drawing:
         )
 
     def failures(self) -> Panel | None:
-        if not any(each.failed for each in self.bins):
+        failed = [float(each.failed) for each in self.bins]
+        given_up = [float(each.given_up) for each in self.bins]
+        lines = []
+        if any(failed):
+            lines.append(("failed", "failed", self.binned(lambda each: float(each.failed))))
+        if any(given_up):
+            lines.append(("given up", "asked", self.binned(lambda each: float(each.given_up))))
+        if not lines:
             return None
-        values = [float(each.failed) for each in self.bins]
         return self.panel(
-            "Failures",
+            "Not answered" if any(given_up) else "Failures",
             "requests",
-            "Requests due at that time whose answer was not whole.",
-            self.upright(values, zero=True),
-            [("failed", "failed", self.binned(lambda each: float(each.failed)))],
+            "Requests due at that time whose answer was not whole."
+            + (" Those given up are no failures: their level was cut short." * any(given_up)),
+            self.upright([*failed, *given_up], zero=True),
+            lines,
         )
 
     def panel(

@@ -60,8 +60,13 @@ def qualified(evidence: Evidence) -> str:
     if evidence.bound is not None:
         parts.append(f"limit {limit(evidence.bound)}")
     if evidence.engine != "none":
-        parts.append(f"engine: {evidence.engine}")
+        parts.append(f"engine: {behind(evidence)}")
     return ", ".join(parts)
+
+
+def behind(evidence: Evidence) -> str:
+    """What stood behind one record; its subject and the run say which engines those were."""
+    return "real and emulated" if evidence.engine == "mixed" else evidence.engine
 
 
 def limit(bound: float) -> str:

@@ -17,6 +17,7 @@ from harness.evidence import (
     RunContext,
     Verdict,
 )
+from harness.stack import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -206,4 +207,4 @@ def plain_engine(run: RunContext) -> str:
     """What every figure of the run has to say about itself; of several kinds, who was which."""
     if run.engine != "mixed":
         return f"engine: {run.engine}"
-    return "engine: mixed: " + ", ".join(f"{name} {kind}" for name, kind in run.engines.items())
+    return f"engine: {in_words(run.engines) if run.engines else 'real and emulated'}"

@@ -16,6 +16,7 @@ from harness.behaviour import access, balance, monitoring, routes
 from harness.behaviour.live import live_phase
 from harness.chaos import kill_matrix as chaos
 from harness.contract import deviations, lane
+from harness.contract.targets import public_names
 from harness.engines.tokens import witness
 from harness.gate import limit
 from harness.load import latency
@@ -129,7 +130,11 @@ async def _balance(stack: Stack, route: Route) -> Evidence:
     counts = Counter(witness(answer.text) or "nobody" for answer in got)
     weights = {d.provider: d.weight for d in route.tiers[0].deployments}
     return balance.judge_balance(
-        route.name, weights, counts, tuple(answer.exchange.id for answer in got)
+        route.name,
+        weights,
+        counts,
+        tuple(answer.exchange.id for answer in got),
+        strategy=route.tiers[0].strategy or "weighted",
     )
 
 
@@ -154,19 +159,16 @@ async def contract_phase(work: Work) -> AsyncGenerator[Evidence, None]:
 def _contract_subjects(stack: Stack) -> list[tuple[str, str, str, str]]:
     """Subject, API root, model and key of everything the contract is asked of."""
     subjects = []
-    through: dict[str, str] = {}
     for provider_id, engine in stack.engines.items():
         provider = stack.registry.provider(provider_id)
+        if provider.type == "anthropic":  # its own API is another one; the gateway translates
+            continue
         key = stack.secrets[provider.api_key.env] if provider.api_key else ""
         model = provider.models[0].served_as
         subjects.append((provider_id, engine.endpoint + provider.api_path, model, key))
-    for name in stack.registry.public_models:
-        route = resolve(stack.registry, name)
-        if isinstance(route, Route) and (who := route.expected()):
-            # One name an adapter: what the gateway adds depends on the adapter alone.
-            through.setdefault(stack.registry.provider(who[0].provider).type, name)
     subjects += [
-        (f"gateway:{name}", stack.api_base, name, stack.gateway.key) for name in through.values()
+        (subject, stack.api_base, name, stack.gateway.key)
+        for subject, name in public_names(stack.registry).items()
     ]
     return subjects
 

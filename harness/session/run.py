@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import shlex
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import harness
@@ -39,7 +41,6 @@ from harness.wire import RecordingClient, RecordingError, RecordingWriter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
 LEDGER = "deviations.yaml"
 RECORDINGS = "recordings.jsonl.gz"
@@ -213,13 +214,15 @@ class _Job:
     def _add(self, evidence: Evidence, phase: Phase | None = None, engine: Behind = "none") -> None:
         tier = "" if self.options.tier == "emulated" else f" --engines {self.options.tier}"
         only = f" --only {phase.name}" if phase else ""
+        config = self.options.config
+        where = "" if config == Path("config") else f" --config {shlex.quote(str(config))}"
         stamped = evidence.model_copy(
             update={
                 "engine": engine,
                 "seed": self.options.seed,
                 "versions": self.context.versions,
                 "config_hash": self.context.config_hash,
-                "replay": f"harness run --seed {self.options.seed}{tier}{only}",
+                "replay": f"harness run --seed {self.options.seed}{where}{tier}{only}",
             }
         )
         self.store.append(stamped)

@@ -74,6 +74,22 @@ def one_kind(kinds: Iterable[Behind]) -> Behind:
     return "none" if not found else found.pop() if len(found) == 1 else "mixed"
 
 
+def in_words(kinds: Mapping[str, Behind]) -> str:
+    """The kind that all by name have in common, or else who is which.
+
+    Of several kinds the one that most have is that of the others: ``vllm real, others emulated``.
+    """
+    by_kind: dict[Behind, list[str]] = {}
+    for name, kind in kinds.items():
+        by_kind.setdefault(kind, []).append(name)
+    if len(by_kind) < 2:
+        return one_kind(by_kind)
+    *fewer, (most, others) = sorted(by_kind.items(), key=lambda item: len(item[1]))
+    told = [f"{', '.join(names)} {kind}" for kind, names in fewer]
+    last = "others" if len(others) > 1 else others[0]
+    return ", ".join([*told, f"{last} {most}"])
+
+
 def missing(registry: Registry, tier: Tier) -> list[str]:
     """What a tier needs and this machine lacks, by its name for ``nox -s engines``."""
     if tier == "emulated":

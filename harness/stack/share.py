@@ -57,7 +57,7 @@ def _first_token(entry: LedgerEntry) -> tuple[str, int] | None:
     answer = answers.read(exchange)
     if answer.streamed and answer.deltas:
         return answer.text, answer.deltas[0].at_ns
-    return _ndjson(exchange)
+    return _ndjson(exchange) or _messages(answer)
 
 
 def _ndjson(exchange: Exchange) -> tuple[str, int] | None:
@@ -73,3 +73,14 @@ def _ndjson(exchange: Exchange) -> tuple[str, int] | None:
             if token and first_ns is None:
                 first_ns = piece.at_ns
     return None if first_ns is None else (text, first_ns)
+
+
+def _messages(answer: Answer) -> tuple[str, int] | None:
+    """Anthropic's own dialect: an event a piece of text, in ``delta.text``."""
+    pieces = [
+        (str(event.json["delta"].get("text") or ""), event.at_ns)
+        for event in answer.events
+        if isinstance(event.json, dict) and event.json.get("type") == "content_block_delta"
+    ]
+    spoken = [at_ns for text, at_ns in pieces if text]
+    return ("".join(text for text, _ in pieces), spoken[0]) if spoken else None

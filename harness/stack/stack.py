@@ -17,7 +17,7 @@ from harness.gateway.litellm_config import compile_config, required_variables
 from harness.gateway.proxy import LiteLLMProxy
 from harness.process.ports import Reservation
 from harness.routing import Route, resolve
-from harness.stack.fleet import Fleet, kinds_of, one_kind, require
+from harness.stack.fleet import Fleet, in_words, kinds_of, one_kind, require
 from harness.stack.share import gateway_share_ms
 
 if TYPE_CHECKING:
@@ -139,6 +139,12 @@ class Stack:
         """
         behind = self._behind(subject)
         return self.kind if behind is None else one_kind(engine.kind for engine in behind)
+
+    def told_of(self, subject: str) -> str:
+        """The same in words, where several kinds stood behind it who was which."""
+        behind = self._behind(subject)
+        engines = self.engines.values() if behind is None else behind
+        return in_words({engine.id: engine.kind for engine in engines})
 
     def made_by(self, subject: str) -> Behind:
         """Who made the tokens: real also where only the wire in front of them is emulated."""

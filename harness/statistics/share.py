@@ -28,6 +28,11 @@ class Share:
     n: int
     effective: float
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both bounds."""
+        return self.low, self.high
+
 
 def share(
     held: Sequence[bool], *, confidence: float = 0.95, correlation: float | None = None
@@ -42,11 +47,22 @@ def share(
     """
     if not held:
         raise ValueError("a share needs at least one sample")
+    if correlation is None:
+        correlation = memory([float(each) for each in held])
+    return share_of(sum(held), len(held), confidence=confidence, correlation=correlation)
+
+
+def share_of(good: int, n: int, *, confidence: float = 0.95, correlation: float = 1.0) -> Share:
+    """The share that ``good`` are of ``n``, as `share` has it where only their numbers are kept.
+
+    Raises:
+        ValueError: none at all, or a confidence outside (0, 1).
+    """
+    if n < 1:
+        raise ValueError("a share needs at least one sample")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence} must lie strictly between 0 and 1")
-    n = len(held)
-    value = sum(held) / n
-    worth = n / (memory([float(each) for each in held]) if correlation is None else correlation)
+    value, worth = good / n, n / correlation
     tail = (1 - confidence) / 2
     hits, misses = value * worth, (1 - value) * worth
     return Share(
@@ -90,3 +106,15 @@ def memory(series: Sequence[float]) -> float:
         window += 4
     unbiased = batch * total / variance * (1 + window / n)
     return max(1.0, min(unbiased, float(len(series))))
+
+
+def memory_at(series: Sequence[float], q: float) -> float:
+    """How many samples of ``series``, in order of time, are worth one where its ``q`` quantile is.
+
+    The `memory` of which samples lie above it: what the error of a quantile follows from. Of
+    heavy tails that is known where the memory of the values themselves is not.
+    """
+    if not series:
+        return 1.0
+    bound = sorted(series)[max(0, math.ceil(q * len(series)) - 1)]
+    return memory([float(value > bound) for value in series])

@@ -83,6 +83,7 @@ def systems(draw: DrawFn) -> System:
             "cors_origins": draw(st.sampled_from(([], ["http://localhost:3000"]))),
             "master_key": {"env": "GATEWAY_KEY"},
             "metrics": draw(BOOLEANS),
+            "drop_params": draw(BOOLEANS),
             "health": {"path": "/health/readiness", "timeout_s": 5},
         },
     }

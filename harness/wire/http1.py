@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,7 +15,7 @@ import h11
 from harness.wire.exchange import End, Exchange, Header, Read, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _URL = re.compile(r"[!-~]+")
@@ -21,6 +23,12 @@ _FORBIDDEN_IN_VALUE = re.compile(r"[\r\n\0]|[^\x00-\xff]")
 _OURS = frozenset({"connection", "content-length", "transfer-encoding"})
 _PORTS = {"http": 80, "https": 443}
 _BODY_EXPECTED = frozenset({"POST", "PUT", "PATCH"})
+_HEAD_END = re.compile(rb"\n\r?\n")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*")
+_LAST_CHUNK = b"0\r\n\r\n"
+_MOST_SIZES = 4096
+sizes: dict[bytes, int] = {}
+"""What `chunk_size` found: streams have few sizes, and each is read once."""
 _NO_STATUS_LINE = ("illegal status line", "illegal request line", "no response line")
 """How h11 refuses what no status line begins: which it says depends on how the bytes were cut."""
 _NO_CHUNK_END = "malformed chunk footer"
@@ -150,6 +158,20 @@ def _header_line(name: str, value: str) -> str:
     return f"{name}: {value}"
 
 
+def chunk_size(line: bytes) -> int:
+    """Read the size in ``line``, with which a chunk begins (RFC 9112 section 7.1), or -1.
+
+    ``line`` is without its end. An extension is skipped, and blanks behind it are as h11 has them.
+    """
+    size = _CHUNK_SIZE.fullmatch(line)
+    if size is None:
+        return -1
+    if len(sizes) >= _MOST_SIZES:
+        sizes.clear()
+    sizes[line] = found = int(size[1], 16)
+    return found
+
+
 def parse(exchange: Exchange) -> Response:
     """Read the recorded bytes of ``exchange`` as one HTTP/1.1 response.
 
@@ -158,37 +180,96 @@ def parse(exchange: Exchange) -> Response:
     """
     answer = _Answer(exchange)
     try:
-        for read in exchange.reads:
-            if read.data:  # h11 takes empty data for the end of the connection
-                answer.feed(read.data, read.at_ns)
-        if exchange.end is End.EOF:
-            answer.feed(b"", exchange.ended_ns)
+        answer.read()
     except h11.RemoteProtocolError as error:
         answer.refuse(str(error))
     return answer.response()
 
 
 class _Answer:
-    """One response in the making."""
+    """One response in the making.
+
+    h11 reads it. Only the whole chunks at the beginning of a body, which most of a stream are, are
+    taken without it: that costs a tenth. From what is none (a trailer, a chunk cut short, no chunk
+    at all) h11 reads on: where a chunk begins, it remembers nothing of those before.
+    """
 
     def __init__(self, exchange: Exchange) -> None:
         self.broken = ""
         self._exchange = exchange
+        self._reads = [read for read in exchange.reads if read.data]  # h11 takes b"" for the end
         self._head: h11.Response | None = None
         self._head_ns: int | None = None
         self._interim = False
         self._pieces: list[Read] = []
+        self._torn = False
+        """Whether what comes next is of the same read as the last piece."""
         self._complete = False
         self._closed = False
         self._surplus = 0
-        received = sum(len(read.data) for read in exchange.reads)
+        received = sum([len(data) for _, data in self._reads])
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=received)
         # HEAD is the only method whose answer is framed differently (RFC 9112 section 6.3).
         method = "HEAD" if exchange.request.method.upper() == "HEAD" else "GET"
         self._parser.send(h11.Request(method=method, target="/", headers=[("Host", "-")]))
         self._parser.send(h11.EndOfMessage())
 
-    def feed(self, data: bytes, at_ns: int) -> None:
+    def read(self) -> None:
+        """Read all of it. Raises h11.RemoteProtocolError."""
+        reads: Sequence[Read] = self._reads
+        if reads and (end := _HEAD_END.search(reads[0].data)):
+            at_ns, data = reads[0]
+            self._feed(at_ns, data[: end.end()])
+            body = data[end.end() :]
+            reads = [Read(at_ns, body), *reads[1:]] if body else reads[1:]
+            if reads and self._chunked:
+                reads = self._take_chunks(reads)
+        for at_ns, data in reads:
+            self._feed(at_ns, data)
+        if self._exchange.end is End.EOF:
+            self._feed(self._exchange.ended_ns, b"")
+
+    @property
+    def _chunked(self) -> bool:
+        """Whether chunks are to come. h11 has refused any other coding and knows of no body."""
+        head = self._head
+        return not (head is None or self._complete) and any(
+            name == b"transfer-encoding" for name, _ in head.headers
+        )
+
+    def _take_chunks(self, reads: Sequence[Read]) -> Sequence[Read]:
+        """Take chunks as long as they are whole; returns what is left of ``reads``."""
+        data = b"".join([data for _, data in reads])
+        ends = list(accumulate([len(data) for _, data in reads]))
+        at, place, stop = 0, 0, ends[0]
+        parts: list[bytes] = []
+        while (eol := data.find(b"\r\n", at)) >= 0:
+            size = sizes.get(line := data[at:eol]) or chunk_size(line)
+            begin, end = eol + 2, eol + 2 + size
+            if size <= 0 or data[end : end + 2] != b"\r\n":
+                break
+            at = end + 2
+            while end > stop:  # the read ends in the chunk or before it
+                if begin < stop:
+                    parts.append(data[begin:stop])
+                    begin = stop
+                if parts:
+                    self._pieces.append(Read(reads[place].at_ns, b"".join(parts)))
+                    parts = []
+                place += 1
+                stop = ends[place]
+            parts.append(data[begin:end])
+        if parts:
+            self._pieces.append(Read(reads[place].at_ns, b"".join(parts)))
+        if data.startswith(_LAST_CHUNK, at):
+            self._complete, self._surplus = True, len(data) - at - len(_LAST_CHUNK)
+            return ()
+        left = bisect_right(ends, at)
+        self._torn = bool(parts) and left == place
+        begun = [Read(reads[left].at_ns, data[at : ends[left]])] if at < len(data) else []
+        return [*begun, *reads[left + 1 :]]
+
+    def _feed(self, at_ns: int, data: bytes) -> None:
         if self._complete:
             self._surplus += len(data)
             return
@@ -204,8 +285,11 @@ class _Answer:
                     self._complete = True
                     self._surplus = len(self._parser.trailing_data[0])
         finally:
+            if body and self._torn:
+                body.insert(0, self._pieces.pop().data)
             if body:
                 self._pieces.append(Read(at_ns, b"".join(body)))
+            self._torn = False
 
     def _events(self, data: bytes) -> Iterator[h11.Response | h11.Data | h11.EndOfMessage]:
         self._parser.receive_data(data)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import TYPE_CHECKING
+from itertools import accumulate, repeat
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from harness.wire.exchange import Read
 
-_LINE = re.compile(rb"(?P<text>[^\r\n]*)(?P<eol>\r\n|\n|\r|\Z)")
 _BOM = b"\xef\xbb\xbf"
 
+_Block = tuple[int, bytes, str, str | None, bool, bool, bytes]
+"""The lines of one frame, as section 9.2.6 has them: the offset of the byte that completed it (a
+CR does, whether or not an LF follows), and then data, event, id, terminated, comment and raw."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+
+class Frame(NamedTuple):
     r"""One event as a conforming parser would dispatch it, or one comment line.
 
     ``data`` are the values of the data lines joined by LF, undecoded, so that a
@@ -38,53 +39,14 @@ class Frame:
     """
 
     data: bytes
-    event: str = "message"
-    id: str | None = None
+    event: str
+    id: str | None
     at_ns: int
     after_ns: int
-    merged: bool = False
-    terminated: bool = True
-    comment: bool = False
-    raw: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    start: int
-    text: bytes
-    eol: bytes
-
-    @property
-    def last(self) -> int:
-        """Offset of the byte that completed it: a CR does, whether or not an LF follows."""
-        return self.start + len(self.text) - (0 if self.eol else 1)
-
-
-@dataclass(slots=True)
-class _Block:
-    """The lines of one frame, and what section 9.2.6 makes of them."""
-
-    id: str | None
-    event: str = "message"
-    data: list[bytes] = field(default_factory=list)
-    lines: list[_Line] = field(default_factory=list)
-    terminated: bool = False
-    comment: bool = False
-
-    @property
-    def last(self) -> int:
-        return self.lines[-1].last
-
-    def take(self, line: _Line) -> None:
-        self.lines.append(line)
-        name, _, value = line.text.partition(b":")
-        value = value.removeprefix(b" ")
-        if name == b"data":
-            self.data.append(value)
-        elif name == b"event":
-            self.event = value.decode("utf-8", "replace") or "message"
-        elif name == b"id" and b"\0" not in value:
-            self.id = value.decode("utf-8", "replace")
+    merged: bool
+    terminated: bool
+    comment: bool
+    raw: bytes
 
 
 def frames(pieces: Iterable[Read], *, since_ns: int = 0) -> tuple[Frame, ...]:
@@ -96,53 +58,73 @@ def frames(pieces: Iterable[Read], *, since_ns: int = 0) -> tuple[Frame, ...]:
     have arrived (such as ``Exchange.sent_ns``): the ``after_ns`` of the first piece.
     """
     reads = [piece for piece in pieces if piece.data]
-    ends = list(accumulate(len(read.data) for read in reads))
-    lines = list(_lines(b"".join(read.data for read in reads)))
-    # A block that is never terminated ends with its last line, maybe before a comment in it.
-    blocks = sorted(_blocks(lines), key=lambda block: block.last)
-
-    def carrier(offset: int) -> int:
-        return bisect_right(ends, offset)
-
-    events_in = Counter(carrier(block.last) for block in blocks if not block.comment)
-    last_start_in = {carrier(line.start): line.start for line in lines if line.text}
-
-    def frame(block: _Block) -> Frame:
-        index = carrier(block.last)
-        others = events_in[index] - (not block.comment)
-        return Frame(
-            data=b"\n".join(block.data),
-            event=block.event,
-            id=block.id,
-            at_ns=reads[index].at_ns,
-            after_ns=reads[index - 1].at_ns if index else since_ns,
-            merged=others > 0 or last_start_in.get(index, -1) > block.last,
-            terminated=block.terminated,
-            comment=block.comment,
-            raw=b"".join(line.text + line.eol for line in block.lines),
-        )
-
-    return tuple(frame(block) for block in blocks)
-
-
-def _lines(body: bytes) -> Iterator[_Line]:
-    for match in _LINE.finditer(body, len(_BOM) if body.startswith(_BOM) else 0):
-        if match[0]:
-            yield _Line(match.start(), match["text"], match["eol"])
+    blocks, starts = _blocks(b"".join([data for _, data in reads]))
+    stamps = [at_ns for at_ns, _ in reads]
+    before = [since_ns, *stamps]
+    ends = list(accumulate([len(data) for _, data in reads]))
+    carriers = list(map(bisect_right, repeat(ends), [block[0] for block in blocks]))
+    events_in = Counter(
+        [carrier for carrier, block in zip(carriers, blocks, strict=True) if not block[5]]
+    )
+    # The last line that begins before the end of each read: behind a frame, it is in its read.
+    begun = [starts[place - 1] for place in map(bisect_left, repeat(starts), ends)]
+    return tuple(
+        [
+            Frame(
+                data,
+                event,
+                id_,
+                stamps[carrier],
+                before[carrier],
+                events_in[carrier] > (not comment) or begun[carrier] > last,
+                terminated,
+                comment,
+                raw,
+            )
+            for carrier, (last, data, event, id_, terminated, comment, raw) in zip(
+                carriers, blocks, strict=True
+            )
+        ]
+    )
 
 
-def _blocks(lines: Iterable[_Line]) -> Iterator[_Block]:
-    block = _Block(id=None)
-    for line in lines:
-        if not line.text:
-            if block.data:
-                block.lines.append(line)
-                block.terminated = True
-                yield block
-            block = _Block(id=block.id)
-        elif line.text.startswith(b":"):
-            yield _Block(id=block.id, lines=[line], terminated=bool(line.eol), comment=True)
-        else:
-            block.take(line)
-    if block.data:
-        yield block
+def _blocks(body: bytes) -> tuple[list[_Block], list[int]]:
+    """The blocks of ``body`` in the order they were completed, and where its lines begin.
+
+    Blank lines are not among the lines; the first of all begins at -1.
+    """
+    found: list[_Block] = []
+    starts = [-1]
+    data: list[bytes] = []
+    lines: list[bytes] = []
+    event, id_, last = "message", None, -1
+    end = len(_BOM) if body.startswith(_BOM) else 0
+    for line in body[end:].splitlines(keepends=True):  # of bytes: at LF, CR and CRLF alone
+        start, end = end, end + len(line)
+        text = line.rstrip(b"\r\n")
+        if not text:
+            if data:
+                lines.append(line)
+                found.append((start, b"\n".join(data), event, id_, True, False, b"".join(lines)))
+                data = []
+            event, lines = "message", []
+            continue
+        starts.append(start)
+        completed = start + len(text) - (len(text) == len(line))
+        if text.startswith(b":"):
+            found.append((completed, b"", "message", id_, text != line, True, line))
+            continue
+        last = completed
+        lines.append(line)
+        name, _, value = text.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            data.append(value)
+        elif name == b"event":
+            event = value.decode("utf-8", "replace") or "message"
+        elif name == b"id" and b"\0" not in value:
+            id_ = value.decode("utf-8", "replace")
+    if data:
+        found.append((last, b"\n".join(data), event, id_, False, False, b"".join(lines)))
+        found.sort(key=itemgetter(0))  # a comment in it may have come after its last line
+    return found, starts

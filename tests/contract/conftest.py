@@ -155,16 +155,22 @@ async def _real(registry: Registry, provider_id: str, directory: Path) -> AsyncI
 @asynccontextmanager
 async def _remote(name: str, engine: RemoteEngine, config: pytest.Config) -> AsyncIterator[Targets]:
     await engine.start()
-    await engine.ready()
+    try:
+        await engine.ready()
+    except EngineError as error:
+        # Said once: every further question would fail for the same cause.
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     model = config.getoption("--model") or next(iter(engine.models), "")
     if not model:
         raise EngineError(
             "engine.remote-not-ready", f"{engine.endpoint} lists no model: say --model NAME"
         )
     key = os.environ.get(engine.key_variable or "", "")
-    told = f"{engine.endpoint}, model {model}" + (
-        "" if engine.live else "; only read from: say --live for what costs money or load"
-    )
+    told = f"{engine.endpoint}, model {model}"
+    if not engine.live:
+        told += "; only read from: say --live for what costs money or load"
+    if not config.getoption("--as"):
+        told += "; held to no known deviation: say --as NAME, a provider's or gateway:MODEL"
     yield {
         name: Target(
             config.getoption("--as") or name.partition(":")[2],

@@ -56,6 +56,14 @@ def test_a_key_that_is_not_set_is_an_error_before_anything_is_sent(tmp_path: Pat
     assert "$NO_SUCH_KEY is not set" in done.stderr
 
 
+def test_a_server_that_is_not_there_is_one_error_and_not_one_a_check(tmp_path: Path) -> None:
+    done = contract("--target=http://127.0.0.1:9/v1", cache=tmp_path)
+    assert done.returncode == 4
+    assert "cannot connect to 127.0.0.1:9" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "FAILED" not in done.stdout
+
+
 @pytest.mark.parametrize("live", [False, True])
 def test_somebodys_server_is_only_read_from_unless_it_is_live(
     tmp_path: Path, *, live: bool
@@ -88,3 +96,4 @@ def test_somebodys_server_is_only_read_from_unless_it_is_live(
     assert methods == ({"GET", "POST"} if live else {"GET"})
     assert ("say --live" in done.stdout) is not live
     assert "asked remote:127.0.0.1:" in done.stdout
+    assert "held to no known deviation: say --as NAME" in done.stdout

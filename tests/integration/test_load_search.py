@@ -12,6 +12,7 @@ from harness.cli import main
 from harness.engines.emulated import EmulatedEngine
 from harness.engines.spec import EmulatorSpec, ServedModel, Settings
 from harness.load.journal.journal import Journal
+from harness.load.overview.overview import overview
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,9 @@ def test_the_bracket_holds_the_known_number_of_seats(tmp_path: Path) -> None:
     if found["sure"]:
         assert (found["held"] or 0) <= SEATS
         assert found["broke"] is None or found["broke"] > 1
+    judged = overview(tmp_path / "find-users-m").evidence
+    assert [one.check for one in judged] == ["load.find"]
+    assert judged[0].value == found["held"]
     journal = Journal.read(tmp_path / "find-users-m")
     assert journal.facts.partial is None
     rows = list(journal.rows)

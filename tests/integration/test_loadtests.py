@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -18,6 +20,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from harness.engines.emulated import EmulatedEngine
+from harness.engines.spec import EmulatorSpec, ServedModel, Settings
 from harness.load.journal.journal import Journal
 from harness.load.sampling.sampling import sampled
 from harness.process.ports import free_port
@@ -80,6 +84,32 @@ def answering(*, broken: bool = False) -> Iterator[str]:
 def host() -> Iterator[str]:
     with answering() as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[str]:
+    """An emulated vLLM, which says what a text is in tokens."""
+    spec = EmulatorSpec(
+        id="engine",
+        dialect="vllm",
+        models=(ServedModel("m", 4096),),
+        settings=Settings(ttft_ms=5, itl_ms=1),
+    )
+    stands: queue.SimpleQueue[str] = queue.SimpleQueue()
+    over = threading.Event()
+
+    async def hold() -> None:
+        async with EmulatedEngine(spec) as running:
+            stands.put(running.endpoint)
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(hold()))
+    thread.start()
+    try:
+        yield stands.get(timeout=60)
+    finally:
+        over.set()
+        thread.join()
 
 
 def command(*options: str, files: str = "loadtests/") -> list[str]:
@@ -181,13 +211,14 @@ def test_answers_that_are_not_whole_are_failures_and_set_the_exit_code(tmp_path:
     assert {row.failure for row in Journal.read(tmp_path / "j").rows} == {"truncated"}
 
 
-def test_an_open_loop_plays_its_schedule_whole_over_two_processes(
-    tmp_path: Path, host: str
+def test_an_open_loop_plays_its_schedule_whole_in_exact_prompts_over_two_processes(
+    tmp_path: Path, engine: str
 ) -> None:
     port = free_port()
     folder = tmp_path / "j"
     done = locust(
-        *(*HEADLESS, "--run-time=2s", f"--host={host}", f"--journal={folder}", "--rate=40"),
+        *(*HEADLESS, "--run-time=2s", f"--host={engine}", f"--journal={folder}", "--rate=40"),
+        *("--model=m", "--prompts=chat"),
         *("--processes=2", f"--master-port={port}", f"--master-bind-port={port}"),
         "--load-profile=open_loop",
     )
@@ -199,6 +230,16 @@ def test_an_open_loop_plays_its_schedule_whole_over_two_processes(
     numbers = sorted(row.number for row in found.rows)
     assert numbers == list(range(len(numbers))), "no arrival is left out, none is played twice"
     assert len(numbers) > 40
+    assert f"prompts: {len(numbers)} of exactly the tokens asked for, by usage" in done.stdout
+    assert all(row.labels["asked_tokens"] == str(row.prompt_tokens) for row in found.rows)
+
+
+def test_prompts_of_exact_counts_need_somebody_who_counts(tmp_path: Path, host: str) -> None:
+    done = locust(*HEADLESS, "--prompts=chat", f"--host={host}", f"--journal={tmp_path}/j")
+    assert done.returncode == 2
+    assert "load.tokenizer-missing: --prompts chat: " in done.stderr
+    assert "--tokenizer" in done.stderr
+    assert not (tmp_path / "j").exists()
 
 
 def test_a_worker_that_is_killed_makes_the_journal_partial(tmp_path: Path, host: str) -> None:
@@ -242,13 +283,42 @@ def test_ctrl_c_keeps_what_there_is_and_marks_it_partial(tmp_path: Path, host: s
         said, _ = running.communicate(timeout=60)
     assert running.returncode == 130, said
     assert "PARTIAL: stopped before its end" in said
+    assert "Traceback" not in said
     found = Journal.read(folder)
     assert found.facts.partial is not None
     assert list(found.rows)
     assert_sampled(folder, said)
 
 
-def test_the_page_starts_a_profile_and_shows_its_phases(tmp_path: Path, host: str) -> None:
+def test_ctrl_c_while_answers_are_judged_keeps_those_and_counts_the_rest(
+    tmp_path: Path, host: str
+) -> None:
+    folder = tmp_path / "j"
+    told = (f"--host={host}", "--error-bar=off", f"--journal={folder}")
+    with started(*HEADLESS, "--run-time=1s", *told) as running:
+        until(lambda: rows_in(folder) > 4)
+        (judging,) = (
+            child
+            for child in psutil.Process(running.pid).children()
+            if "harness.load.journal.parsing" in child.cmdline()
+        )
+        judging.suspend()
+        said = ""
+        assert running.stdout is not None
+        for line in running.stdout:
+            said += line
+            if "judging: " in line:
+                running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 130, said
+    partial = Journal.read(folder).facts.partial or ""
+    assert "answers were not judged: given up by Ctrl-C" in partial
+    assert f"PARTIAL: {partial}" in said
+    kept, of = re.findall(r"judging: (\d+) of (\d+) answers", said)[-1]
+    assert rows_in(folder) - 1 == int(kept)
+    assert f"{int(of) - int(kept)} of {of} answers" in partial
+
+
+def test_the_page_starts_a_profile_and_shows_its_phases(tmp_path: Path, engine: str) -> None:
     port = free_port()
     page = f"http://127.0.0.1:{port}"
 
@@ -265,10 +335,11 @@ def test_the_page_starts_a_profile_and_shows_its_phases(tmp_path: Path, host: st
         return True
 
     with started(
-        f"--web-port={port}", f"--host={host}", f"--journal={tmp_path}/j", "--error-bar=off"
+        f"--web-port={port}", f"--host={engine}", f"--journal={tmp_path}/j", "--error-bar=off"
     ) as running:
         until(up)
-        began = ask("/swarm", load_profile="mixed", user_count="3", spawn_rate="3", run_time="2s")
+        form = {"load_profile": "mixed", "model": "m", "prompts": "chat", "run_time": "2s"}
+        began = ask("/swarm", user_count="3", spawn_rate="3", **form)
         assert began["success"], began
         until(lambda: ask("/stats/requests")["state"] == "stopped")
         stats = ask("/stats/requests")["stats"]
@@ -280,6 +351,7 @@ def test_the_page_starts_a_profile_and_shows_its_phases(tmp_path: Path, host: st
     assert found.facts.profile == "mixed"
     assert found.facts.partial is None
     assert {row.load for row in found.rows} == {3.0}
+    assert {row.labels["asked_tokens"] == str(row.prompt_tokens) for row in found.rows} == {True}
 
 
 def test_a_new_profile_is_one_new_file(tmp_path: Path, host: str) -> None:

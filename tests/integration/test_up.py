@@ -69,7 +69,7 @@ def test_each_engine_is_listed_the_gateway_answers_and_who_dies_is_named(
 ) -> None:
     if lacking := missing(load(ROOT / "config"), tier):
         pytest.skip(f"not installed: nox -s engines -- {' '.join(lacking)}")
-    child = up("--json", "--engines", tier, mark=tmp_path)
+    child = up("--json", "--env", "--engines", tier, mark=tmp_path)
     watch = threading.Timer(120, child.kill)
     watch.start()
     try:
@@ -78,6 +78,13 @@ def test_each_engine_is_listed_the_gateway_answers_and_who_dies_is_named(
         models = httpx.get(f"{facts['endpoint']}/v1/models", headers=bearer, trust_env=False)
         assert models.json()["data"]
         assert facts["tier"] == tier
+        keyed = {name: each for name, each in facts["engines"].items() if each["key_env"]}
+        assert keyed.keys() == {"vllm", "llama-cpp-native"}  # vLLM's own page needs no key
+        for name, each in keyed.items():
+            key = facts["env"][each["key_env"]]
+            for headers, status in (({"authorization": f"Bearer {key}"}, 200), ({}, 401)):
+                asked = httpx.get(f"{each['endpoint']}/metrics", headers=headers, trust_env=False)
+                assert asked.status_code == (status if name == "llama-cpp-native" else 200)
         kinds = {name: each["kind"] for name, each in facts["engines"].items()}
         real = {name for name, kind in kinds.items() if kind == "real"} - {"ollama"}
         native = {"llama-cpp-native", "valkey", "prometheus"}

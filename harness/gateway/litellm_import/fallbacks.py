@@ -221,13 +221,18 @@ def _balanced(
     path, targets = listed or (("model_list",), default)
     known = singles(group, draft)
     message = f"{quoted(group)} falls back to {', '.join(known) or 'nothing'} once it has failed."
+    lost = [each for each in dict.fromkeys(targets) if each not in (*known, group)]
+    if lost:
+        message += f" What it falls back to here is lost: {', '.join(lost)}."
     if targets == known:
         if listed is not None:
             report.exact(path)
+    elif listed is not None and lost:
+        report.claim(path, Kind.UNSUPPORTED, message, rule="GW507")
     elif listed is not None:
         report.claim(path, Kind.APPROXIMATED, message)
     else:
-        report.say("GW501", path, message)
+        report.say("GW507" if lost else "GW501", path, message)
 
 
 def singles(group: str, draft: Draft) -> list[str]:

@@ -238,6 +238,7 @@ def _router(config: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, A
         "enable_pre_call_checks": router.get("enable_pre_call_checks") is True,
         "master_key": None if key is None else variable_of(key) or "a literal",
         "metrics": settings.measures(config),
+        "drop_params": library.get("drop_params") is True,
         "cache": _cache(library),
         "provider_budget_config": router.get("provider_budget_config"),
         "max_budget": library.get("max_budget"),

@@ -103,6 +103,9 @@ def gateway(config: Mapping[str, Any], draft: Draft, report: Report) -> None:
     library = section(config, "litellm_settings")
     draft.metrics = measures(config)
     _claim_callbacks(library, report)
+    if isinstance(drop := library.get("drop_params"), bool):
+        draft.drop_params = drop
+        report.exact((_SECTIONS[1], "drop_params"))
     at = (_SECTIONS[1], "require_auth_for_metrics_endpoint")
     if library.get(at[1]) is False:
         report.exact(at)

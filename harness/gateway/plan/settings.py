@@ -46,6 +46,7 @@ _TOPICS = {
     "max_parallel_requests global_max_parallel_requests",
     "metrics": "callbacks success_callback failure_callback require_auth_for_metrics_endpoint "
     "prometheus_metrics_config",
+    "parameters": "drop_params modify_params",
     "access": "master_key allowed_ips allowed_routes",
     "browser origins": _ORIGINS,
 }

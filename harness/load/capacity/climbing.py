@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 import harness
 from harness.load.capacity.filling import watch_of
-from harness.load.driving import Call, closed
+from harness.load.driving import Call, Drive, closed
 from harness.load.journal.journal import Facts, Writer, row_of
 from harness.load.overview.overview import overview
 from harness.load.sampling.sampling import Sampler
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.load.capacity.filling import Place
-    from harness.load.driving import Drive
     from harness.load.overview.overview import Overview
     from harness.wire.engine import LoadEngine
 
 _BEAT_S = 0.2
+_NS = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ def climb(
         ids = place.ids.draw(prompt, f"{seed}/climb/{number}")
         return Call(completion(place.url, place.model, ids, answer, headers=place.headers))
 
-    number, whole, drives = 0, 0, []
+    number, whole, drives = 0, 0, list[Drive]()
     with (
         Writer(folder, facts=facts) as writer,
         Sampler(folder, [watch_of(place)], every_s=_BEAT_S, within_s=2.0),
@@ -93,7 +94,7 @@ def climb(
                 make,
                 users=level,
                 seconds=seconds,
-                stagger_s=seconds / 4,
+                stagger_s=min(seconds / 4, _answer_s(drives[-1]) if drives else 0.0),
                 seed=seed,
                 first=number,
                 stop=stop,
@@ -108,6 +109,8 @@ def climb(
     step = next((each for each in found.staircase.steps if each.load == claimed), None)
     faster = None if step is None else found.staircase.speedup(step)
     doubt = "; ".join(dict.fromkeys(why for drive in drives if (why := doubtful(drive))))
+    if faster is not None and faster[1] is None:
+        doubt = doubt or "a level was too short for its throughput to have an interval"
     if whole < number:
         doubt = f"{number - whole} of {number} answers were not whole"
     return Climb(
@@ -120,6 +123,17 @@ def climb(
         overview=found,
         doubt=doubt or found.staircase.why,
     )
+
+
+def _answer_s(drive: Drive) -> float:
+    """How long an answer took, in the middle.
+
+    Within the time of one answer the users of the next level begin: they do not run in step then,
+    and all of them are under way by the time the level counts as settled (`Step`), for answers do
+    not become faster with more users.
+    """
+    took = [(one.ended_ns - one.due_ns) / _NS for one in drive.recorded]
+    return median(took) if took else 0.0
 
 
 def doubtful(drive: Drive) -> str:

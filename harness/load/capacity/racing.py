@@ -115,15 +115,23 @@ def race(
 def throughput(drive: Drive) -> float:
     """Tokens a second over the time in which every stream of ``drive`` was decoding.
 
+    A server that is busy puts several tokens into a chunk (vLLM merges what a client has not
+    fetched yet), most of all when many streams run: a chunk counts as many tokens as the usage
+    of its answer says, shared evenly.
+
     Raises:
         RaceError: an answer is not whole, or some stream had ended before another began.
     """
     stamps: list[list[int]] = []
+    a_chunk: list[float] = []
     for recorded in drive.recorded:
         read = answers.read(recorded.exchange)
         if not read.wholeness or len(read.deltas) < 2:
             raise RaceError(f"an answer cannot be timed: {read.wholeness.why}")
         stamps.append([delta.at_ns for delta in read.deltas])
+        stated = (read.usage or {}).get("completion_tokens")
+        tokens = stated if isinstance(stated, int) and stated > 0 else len(read.deltas)
+        a_chunk.append(tokens / len(read.deltas))
     begun = max((each[0] for each in stamps), default=0)
     ended = min((each[-1] for each in stamps), default=0)
     if ended <= begun:
@@ -131,8 +139,11 @@ def throughput(drive: Drive) -> float:
             f"{len(stamps)} streams never ran together: the answers are too short for so many. "
             "Ask for longer ones."
         )
-    tokens = sum(begun < at <= ended for each in stamps for at in each)
-    return tokens / (ended - begun) * _NS
+    came = sum(
+        each * sum(begun < at <= ended for at in chunks)
+        for each, chunks in zip(a_chunk, stamps, strict=True)
+    )
+    return came / (ended - begun) * _NS
 
 
 def _middle(values: list[float]) -> float:

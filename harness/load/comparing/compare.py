@@ -37,6 +37,8 @@ FIGURES: Mapping[str, tuple[str, float, bool]] = {
 whole answers a second."""
 FAILURES = "failures"
 METRICS = (*FIGURES, FAILURES)
+UNITS = dict.fromkeys(FIGURES, "ms") | {"throughput": "tokens/s", FAILURES: "% of requests"}
+"""Of each metric, as a table shows it."""
 _WINDOWS = 30
 _FEW = 20
 """Least requests of a window."""
@@ -71,8 +73,8 @@ class Compared:
     worth: Worth | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON data."""
-        return asdict(self)
+        """As plain JSON data, with the unit of ``a`` and ``b``."""
+        return asdict(self) | {"unit": "share" if self.metric == FAILURES else UNITS[self.metric]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +85,15 @@ class Judgement:
     verdict: Verdict
     why: str
     interleaved: bool
+    confidence: float
+    requests: int
+    """Of both sides, in all runs."""
+    partial: str = ""
+    """Why runs are missing, if they are: then the verdict is never a pass."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data."""
-        return asdict(self)
+        return asdict(self) | {"compared": [one.to_json() for one in self.compared]}
 
 
 def judge(
@@ -98,6 +105,7 @@ def judge(
     confidence: float = 0.98,
     replays: int = replay.REPLAYS,
     seed: int = 1,
+    partial: str = "",
 ) -> Judgement:
     """Judge whether B is worse than A in any of ``metrics``.
 
@@ -109,7 +117,8 @@ def judge(
     effects, is inconclusive instead, which the replays tell.
 
     Runs in the `order` of whole blocks are compared within each; others, as two records made one
-    after the other, window by window.
+    after the other, window by window. ``partial`` says why runs are missing, if they are; what is
+    there is judged figure by figure, and all of it together is inconclusive.
 
     Raises:
         ValueError: no runs of one side, an unknown metric, or a minimum that makes no sense.
@@ -137,7 +146,17 @@ def judge(
         else:
             found.append(_apart(metric, runs, settings))
     verdict, why = _together(runs, found)
-    return Judgement(compared=tuple(found), verdict=verdict, why=why, interleaved=interleaved)
+    if partial:
+        verdict, why = Verdict.INCONCLUSIVE, partial
+    return Judgement(
+        compared=tuple(found),
+        verdict=verdict,
+        why=why,
+        interleaved=interleaved,
+        confidence=confidence,
+        requests=sum(len(run.mets) for run in runs),
+        partial=partial,
+    )
 
 
 def value_of(metric: str, mets: Sequence[Met], seconds: float) -> float | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.load.comparing.compare import Run
 from harness.load.journal.journal import Facts, Journal, JournalError, finish, require_vacant
 from harness.load.playing import Session
 from harness.load.sampling.sampling import Sampler
+from harness.load.target import LoadError
 from harness.statistics import BLOCK, order
 
 if TYPE_CHECKING:
@@ -22,6 +25,25 @@ if TYPE_CHECKING:
     from harness.load.target import Target
 
 _NS = 1e9
+
+EXPLAINED = {
+    "load.no-block": """A comparison ended before its first block was whole
+
+Two targets are compared within blocks of four runs, A B B A and B A A B. Without one whole block
+there is nothing to compare, and a verdict on what there is would be a verdict on the machine.
+
+Remedy: measure again under another --name, or remove the folder first; --run-s makes a block
+shorter. What was measured is kept: `harness load report FOLDER` draws it.""",
+}
+"""What ``harness explain`` says of each error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The whole runs of a comparison, in their order, and why some are missing if they are."""
+
+    runs: tuple[Run, ...]
+    partial: str = ""
 
 
 def take_turns(
@@ -38,7 +60,7 @@ def take_turns(
     stop: threading.Event | None = None,
     note: Callable[[int, Run], None] = lambda _, __: None,
     watches: Sequence[Watch] = (),
-) -> tuple[Run, ...]:
+) -> Turns:
     """Load ``a`` and ``b`` in the `harness.statistics.order` of so many blocks.
 
     Within a block both get equally long requests at the same moments, but no prompt comes twice:
@@ -47,7 +69,7 @@ def take_turns(
     samples of ``watches`` beside them. Nothing is written before both targets have answered.
 
     Raises:
-        LoadError: a target does not answer.
+        LoadError: a target does not answer, or no block was whole when it was interrupted.
         JournalError: the folder holds a journal, or cannot be written.
         SamplingError: the ``watches`` cannot be sampled.
     """
@@ -58,7 +80,7 @@ def take_turns(
         host=f"{a.base_url} {b.base_url}",
         engine=engine,
         begun_unix_ns=time.time_ns(),
-        notes={"run_s": run_s, "level": level, "users": whole},
+        notes={"run_s": run_s, "level": level, "users": whole, "blocks": blocks},
     )
     runs: list[Run] = []
     excuses: dict[str, str] = {}
@@ -88,17 +110,21 @@ def take_turns(
                 excuses[str(number)] = stretch.excuse
             runs.append(run)
             note(number, run)
-    notes: dict[str, Any] = {**facts.notes, "excuses": excuses}
+    # How many were whole: of one that was interrupted there are rows too.
+    counted = {"excuses": excuses, "runs": len(runs)}
+    notes: dict[str, Any] = {**facts.notes, **session.notes, **counted}
     partial = "interrupted" if session.stop.is_set() else None
-    finish(folder, _with(facts, notes), partial=partial)
-    return tuple(runs)
+    ended = replace(facts, ended_unix_ns=time.time_ns(), notes=notes)
+    finish(folder, ended, partial=partial)
+    return _blocks(folder, runs, blocks * BLOCK, partial)
 
 
-def recorded(folder: Path) -> tuple[Run, ...]:
-    """The runs that `take_turns` kept in ``folder``, in their order.
+def recorded(folder: Path) -> Turns:
+    """What `take_turns` kept in ``folder``.
 
     Raises:
-        JournalError: there are none.
+        JournalError: it is no record of that.
+        LoadError: it ended before one block was whole.
     """
     journal = Journal.read(folder)
     by_run: dict[int, list[Row]] = {}
@@ -110,16 +136,18 @@ def recorded(folder: Path) -> tuple[Run, ...]:
             f"{folder} is no record of two targets taken in turn: name two records to compare, "
             "or two targets to measure."
         )
-    seconds = float(journal.facts.notes["run_s"])
-    excuses = journal.facts.notes.get("excuses", {})
+    notes, partial = journal.facts.notes, journal.facts.partial
+    seconds, excuses = float(notes["run_s"]), notes.get("excuses", {})
+    # A record that never came to its end does not say whether its last run did.
+    whole = int(notes.get("runs", max(by_run) + (partial is None)))
     runs = []
-    for number in sorted(by_run):
+    for number in sorted(number for number in by_run if number < whole):
         rows = by_run[number]
         arm: Arm = "A" if rows[0].labels["arm"] == "A" else "B"
         mets = tuple(row.met for row in rows)
         excuse = excuses.get(str(number), "")
         runs.append(Run(arm=arm, mets=mets, seconds=seconds, excuse=excuse))
-    return tuple(runs)
+    return _blocks(folder, runs, int(notes.get("blocks", 0)) * BLOCK, partial)
 
 
 def side(folder: Path, arm: Arm) -> Run:
@@ -129,6 +157,11 @@ def side(folder: Path, arm: Arm) -> Run:
         JournalError: it cannot be read, or has fewer than two requests.
     """
     journal = Journal.read(folder)
+    if journal.facts.profile == "find":
+        raise JournalError(
+            f"{folder} holds a search, which chose its own levels of load: compare records of one "
+            "load, or let `harness load compare URL URL` measure both."
+        )
     rows = [row for row in journal.rows.by_due() if "warm" not in row.labels]
     if len(rows) < 2:
         raise JournalError(f"{folder} has {len(rows)} requests: there is nothing to compare.")
@@ -142,13 +175,18 @@ def side(folder: Path, arm: Arm) -> Run:
     )
 
 
-def _with(facts: Facts, notes: dict[str, Any]) -> Facts:
-    return Facts(
-        profile=facts.profile,
-        seed=facts.seed,
-        host=facts.host,
-        engine=facts.engine,
-        begun_unix_ns=facts.begun_unix_ns,
-        ended_unix_ns=time.time_ns(),
-        notes=notes,
-    )
+def _blocks(folder: Path, runs: Sequence[Run], of: int, partial: str | None) -> Turns:
+    if partial is None:
+        return Turns(tuple(runs))
+    if len(runs) < BLOCK:
+        whole = f"{len(runs)} whole run{'' if len(runs) == 1 else 's'}"
+        raise LoadError(
+            "load.no-block",
+            f"{partial} before the first block of {BLOCK} runs was whole, so there is nothing to "
+            f"compare. Kept in {folder}: {whole} and the requests of the one under way; "
+            f"`harness load report {shlex.quote(str(folder))}` draws them. To go on, measure "
+            "again under another --name; --run-s makes a block shorter.",
+        )
+    blocks = len(runs) // BLOCK
+    planned = f" of {of // BLOCK}" if of else ""
+    return Turns(tuple(runs), f"{partial}: {blocks}{planned} blocks were measured")

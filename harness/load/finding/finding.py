@@ -6,9 +6,11 @@ import json
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.evidence import EVIDENCE_FILE, EvidenceStore
+from harness.load.finding.judged import evidence_of
 from harness.load.finding.knee import Knee, knee
 from harness.load.finding.level import Stretch, Visit, said
 from harness.load.finding.search import ROUNDS, Found, Plan, following, found, search
@@ -40,6 +42,18 @@ class Search:
     """How many of the visits were made by an earlier run."""
     interrupted: bool
     folder: Path
+    engine: str
+    """What stood behind the target."""
+
+    @property
+    def slo(self) -> tuple[str, ...]:
+        """The objectives, as a person writes them."""
+        return tuple(said(objective) for objective in self.plan.slo)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a larger budget would measure more."""
+        return following(self.plan, self.visits) is not None
 
     @property
     def exit_code(self) -> int:
@@ -51,14 +65,16 @@ class Search:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data."""
         return {
-            "slo": [said(objective) for objective in self.plan.slo],
+            "slo": list(self.slo),
             "by": "users" if self.plan.whole else "rate",
+            "engine": self.engine,
             "confidence": self.plan.confidence,
             "found": asdict(self.found) | {"text": self.found.text},
             "knee": None if self.knee is None else asdict(self.knee),
             "visits": [visit.to_json() for visit in self.visits],
             "resumed": self.resumed,
             "interrupted": self.interrupted,
+            "unfinished": self.unfinished,
             "folder": str(self.folder),
         }
 
@@ -82,6 +98,7 @@ def find(
 
     Raises:
         LoadError: the target does not answer.
+        EvidenceError: what was found could not be written down.
         JournalError: the folder holds another search, or a finished one, or cannot be written.
     """
     stop = stop or threading.Event()
@@ -133,10 +150,11 @@ def find(
         except _Stopped:
             interrupted = True
     result = found(plan, visits)
+    facts = replace(facts, notes={**facts.notes, **session.notes})
     finish(folder, facts, partial="interrupted" if interrupted else None)
     if following(plan, visits) is None:
         _put(folder / _PLAN, settings | {"over": True})
-    return Search(
+    found_out = Search(
         plan=plan,
         visits=tuple(visits),
         found=result,
@@ -144,7 +162,11 @@ def find(
         resumed=len(earlier or ()),
         interrupted=interrupted,
         folder=folder,
+        engine=engine,
     )
+    with EvidenceStore(folder / EVIDENCE_FILE) as store:
+        store.append(evidence_of(found_out, model=target.model, seed=seed))
+    return found_out
 
 
 def _settings(plan: Plan, target: Target, where: str, seed: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ SHOWN = ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms")
 """The times of `harness.load.goodput.Met` that are counted."""
 US = 1000
 """Times are counted in whole microseconds."""
+_written = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Failed(NamedTuple):
@@ -57,12 +58,14 @@ class Batch:
         self.failed: list[Failed] = []
         self.receive_lag: Lags | None = None
         """How long all reads there were lay in the kernel: only in the last batch."""
+        self.trouble: str | None = None
+        """Why not all rows will come, where that is known already."""
         self._times: dict[tuple[str, str], tuple[Histogram, list[int]]] = {}
 
     def add(self, row: Row, size: int) -> None:
         """Add one more, whose answer had ``size`` bytes."""
         said = dump(row)
-        self.rows.append(json.dumps(said, separators=(",", ":")).encode())
+        self.rows.append(_written(said).encode())
         self.sizes.append(size)
         for which in SHOWN:
             if (ms := said["met"].get(which)) is not None:
@@ -86,8 +89,9 @@ class Batch:
                 for (name, which), (times, sizes) in self._times.items()
             ],
             "receive_lag": lag and {"most_ns": lag.most_ns, "counts": list(lag.counts.items())},
+            "trouble": self.trouble,
         }
-        return json.dumps(said, separators=(",", ":")).encode() + b"\n" + rows
+        return _written(said).encode() + b"\n" + rows
 
 
 class Read(NamedTuple):
@@ -98,6 +102,7 @@ class Read(NamedTuple):
     failed: list[Failed]
     times: list[Times]
     receive_lag: Lags | None
+    trouble: str | None = None
 
 
 def read(source: IO[bytes], block: int = 1 << 20) -> Iterator[Read]:
@@ -130,4 +135,5 @@ def _read(head: dict[str, Any], rows: list[bytes]) -> Read:
         failed=[Failed(*one) for one in head["failed"]],
         times=[Times(*one) for one in head["times"]],
         receive_lag=None if lag is None else Lags(dict(lag["counts"]), lag["most_ns"]),
+        trouble=head["trouble"],
     )

@@ -12,12 +12,11 @@ batches (`harness.load.journal.batches`), and a last one that says how long read
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
-import queue
 import struct
 import sys
-import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -25,6 +24,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, BinaryIO
 
+from harness.load.journal.backlog import KEPT_BYTES, Backlog, BacklogError
 from harness.load.journal.batches import Batch
 from harness.load.journal.rows import Row, row_of
 from harness.wire import End, Request
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 _SIZE = struct.Struct("!I")
 _NICE = 10
-_KEPT_BYTES = 64 << 20
+_COLLECTED_EVERY = 50_000
+"""Objects between two searches for cycles: an answer is some hundred objects, and has none."""
 _BATCH_S = 0.25
 """How long rows may wait for others before they are passed on together."""
 _BATCH_ROWS = 1000
@@ -113,86 +114,19 @@ def judge(frame: bytes, lags: Lags | None = None) -> tuple[Row, int]:
     return row, recorded.tape.size
 
 
-class Backlog:
-    """Frames that wait, in order: some in memory, the rest in a file without a name."""
+def main(kept_bytes: int = KEPT_BYTES) -> None:
+    """Judge what comes in until standard input ends and all of it is judged.
 
-    def __init__(self, kept_bytes: int = _KEPT_BYTES) -> None:
-        self._limit = kept_bytes
-        self.kept_bytes = 0
-        """What of them is in memory."""
-        self._changed = threading.Condition()
-        self._memory: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._file: BinaryIO | None = None
-        self._read_at = self._written_to = 0
-        self._over = False
-
-    def put(self, frame: bytes) -> None:
-        """Add one at the end."""
-        with self._changed:
-            spilling = self._read_at < self._written_to
-            if spilling or self.kept_bytes + len(frame) > self._limit:
-                self._spill(frame)
-            else:
-                self.kept_bytes += len(frame)
-                self._memory.put(frame)
-            self._changed.notify()
-
-    def end(self) -> None:
-        """Nothing more will come."""
-        with self._changed:
-            self._over = True
-            self._changed.notify()
-
-    def get(self) -> bytes | None:
-        """Take the first, waiting for it; None when nothing more will come."""
-        with self._changed:
-            while self._memory.empty() and self._read_at == self._written_to:
-                if self._over:
-                    return None
-                self._changed.wait()
-            if not self._memory.empty():
-                frame = self._memory.get()
-                self.kept_bytes -= len(frame)
-                return frame
-            return self._unspill()
-
-    def awaited(self, timeout_s: float) -> bool:
-        """Wait until a frame is there; False if none came in time, or none will."""
-        with self._changed:
-            if self.empty and not self._over:
-                self._changed.wait(timeout_s)
-            return not self.empty
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing waits now."""
-        return self._memory.empty() and self._read_at == self._written_to
-
-    def _spill(self, frame: bytes) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        self._file.seek(self._written_to)
-        self._file.write(_SIZE.pack(len(frame)) + frame)
-        self._written_to = self._file.tell()
-
-    def _unspill(self) -> bytes:
-        if self._file is None:
-            raise RuntimeError("frames are said to wait in a file that is not there")
-        self._file.seek(self._read_at)
-        frame = self._file.read(_SIZE.unpack(self._file.read(_SIZE.size))[0])
-        self._read_at = self._file.tell()
-        if self._read_at == self._written_to:
-            self._file.truncate(0)
-            self._read_at = self._written_to = 0
-        return frame
-
-
-def main() -> None:
-    """Judge what comes in until standard input ends and all of it is judged."""
+    Of what waits ``kept_bytes`` are kept in memory. What there is no room for is not judged; a
+    batch then says why.
+    """
     with suppress(OSError):
         os.nice(_NICE)
-    backlog = Backlog()
-    threading.Thread(target=_take_in, args=(sys.stdin.buffer, backlog), daemon=True).start()
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_EVERY)
+    intake = _Intake(sys.stdin.buffer, Backlog(kept_bytes))
+    backlog = intake.backlog
+    threading.Thread(target=intake.run, daemon=True).start()
     lags, batch, due_s = Lags(), Batch(), 0.0
     while (frame := backlog.get()) is not None:
         if not batch.rows:
@@ -200,9 +134,10 @@ def main() -> None:
         batch.add(*judge(frame, lags))
         left_s = due_s - time.monotonic()
         if len(batch.rows) >= _BATCH_ROWS or left_s <= 0 or not backlog.awaited(left_s):
+            batch.trouble = intake.trouble
             _put(batch.dump())
             batch = Batch()
-    batch.receive_lag = lags
+    batch.receive_lag, batch.trouble = lags, intake.trouble
     _put(batch.dump())
 
 
@@ -213,15 +148,30 @@ def _put(data: bytes) -> None:
         rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
 
-def _take_in(source: BinaryIO, backlog: Backlog) -> None:
-    try:
-        while len(head := source.read(_SIZE.size)) == _SIZE.size:
+class _Intake:
+    """Takes frames in, in a thread of its own, so that whoever sends them never waits."""
+
+    def __init__(self, source: BinaryIO, backlog: Backlog) -> None:
+        self._source, self.backlog = source, backlog
+        self.trouble: str | None = None
+        """Why it ended before its time."""
+
+    def run(self) -> None:
+        """Take frames until they end, or until there is no room for one."""
+        try:
+            self._take()
+        except BacklogError as error:
+            self.trouble = str(error)
+            os.close(self._source.fileno())  # whoever sends need not wait for room in the pipe
+        finally:
+            self.backlog.end()
+
+    def _take(self) -> None:
+        while len(head := self._source.read(_SIZE.size)) == _SIZE.size:
             size = _SIZE.unpack(head)[0]
-            if len(frame := source.read(size)) < size:
+            if len(frame := self._source.read(size)) < size:
                 return
-            backlog.put(frame)
-    finally:
-        backlog.end()
+            self.backlog.put(frame)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from harness import answer as answers
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.wire.engine import Recorded
 
 _CUT = frozenset({End.TIMEOUT, End.RESET, End.CANCELLED})
+_MET = tuple(one.name for one in fields(Met))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,8 @@ class Row:
     """The kind of failure (`failure_of`), empty where the answer is whole."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What else it is to be told by: a scenario, a step of a staircase."""
+    prompt_tokens: int | None = None
+    """Of its prompt, as ``usage`` says; None where it does not."""
     met: Met
 
 
@@ -60,8 +63,14 @@ def row_of(
         worker=worker,
         failure=failure_of(answer),
         labels=dict(labels or {}),
+        prompt_tokens=_prompt_tokens(answer),
         met=met_by(answer, due_ns=recorded.due_ns),
     )
+
+
+def _prompt_tokens(answer: answers.Answer) -> int | None:
+    count = (answer.usage or {}).get("prompt_tokens")
+    return count if isinstance(count, int) else None
 
 
 def failure_of(answer: answers.Answer) -> str:
@@ -94,7 +103,9 @@ def dump(row: Row) -> dict[str, Any]:
         said["failure"] = row.failure
     if row.labels:
         said["labels"] = dict(row.labels)
-    met = {name: value for name, value in asdict(row.met).items() if value is not None}
+    if row.prompt_tokens is not None:
+        said["prompt_tokens"] = row.prompt_tokens
+    met = {name: value for name in _MET if (value := getattr(row.met, name)) is not None}
     return said | {"met": met}
 
 

@@ -7,6 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.load.locusts.orders import Orders
     from harness.load.profiles import Ask, Plan
     from harness.wire import Request
@@ -24,6 +26,8 @@ class Turn(NamedTuple):
     number: int
     ask: Ask
     request: Request
+    tokens: int | None = None
+    """Of the prompt, by the server's own count, where ``usage`` is to say so."""
 
 
 class Ahead:
@@ -75,5 +79,42 @@ class Ahead:
 
     def turn(self, number: int) -> Turn:
         """The request of that number."""
-        ask = self._plan.ask(number)
-        return Turn(number, ask, ask.request(self._orders.base_url, key=self._orders.key))
+        ask, orders = self._plan.ask(number), self._orders
+        exact = orders.exact.get(ask.model)
+        request = ask.request(orders.base_url, key=orders.key, exact=exact)
+        said = exact is not None and (exact.told or not ask.stream)
+        return Turn(number, ask, request, exact.tokens(ask) if exact and said else None)
+
+
+class Asking:
+    """What one user of a closed loop asks, in its order; no two threads may call it at once.
+
+    Nothing follows at once while ``hold`` says so, and no new conversation once the user is
+    ``stopping``.
+    """
+
+    def __init__(
+        self, ahead: Ahead, *, hold: Callable[[], bool], stopping: Callable[[], bool]
+    ) -> None:
+        self._ahead, self._hold, self._stopping = ahead, hold, stopping
+        self._rest: deque[Turn] = deque()
+
+    def begin(self) -> None:
+        """Begin a conversation."""
+        self._rest.extend(self._ahead.next())
+
+    def next(self) -> Turn | None:
+        """The next turn of a conversation that was begun; None when it is over."""
+        return self._rest.popleft() if self._rest else None
+
+    def at_once(self) -> Turn | None:
+        """What can be asked the moment an answer has ended; from any thread.
+
+        That is the next turn, or else the first of another conversation. None where there is time
+        to think before it, or none is made.
+        """
+        if self._hold():
+            return None
+        if not self._rest and not self._stopping():
+            self._rest.extend(self._ahead.ready() or ())
+        return self.next() if self._rest and not self._rest[0].ask.think_s else None

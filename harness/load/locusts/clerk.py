@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,18 @@ if TYPE_CHECKING:
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux
 _PIPE_BYTES = 1 << 20
 _MOST_WAITING = 2048
-_BATCH_S = 0.1
+_BATCH, _BATCH_S, _REST_S = 16, 0.1, 0.005
+"""How many are packed in one go, how long that waits for the first, and how long for the next.
+
+The engine's thread has to win the interpreter back after each of its reads as long as this one
+computes: with bursts of a tenth of a second, hundreds of streams were read 40 ms late.
+"""
+_LOOK_S = 0.1
+STALLED_S = 60.0
+"""How long it may take to judge one more answer: it is nicer than everything else, not dead."""
+_DRAINED_S = 5.0
+GIVEN_UP = "given up by Ctrl-C"
+"""Why the rest is lost where somebody did not want to wait for it."""
 
 
 def environment() -> dict[str, str]:
@@ -63,8 +75,10 @@ class Clerk:
         self.handed = self.judged = 0
         self.receive_lag = Lags()
         """How long reads lay in the kernel; known once it is closed."""
+        self.trouble: str | None = None
+        """Why it will not judge everything, as soon as that is known."""
         self._waiting: deque[tuple[Recorded, tuple[Any, ...]]] = deque()
-        self._over = False
+        self._over = self._given_up = False
         self._writer = gevent.spawn(self._write)
         self._reader = gevent.spawn(self._read)
 
@@ -77,16 +91,48 @@ class Clerk:
         """Whether so many wait that no more should be asked: that is how memory stays bounded."""
         return len(self._waiting) >= _MOST_WAITING
 
-    def close(self, timeout_s: float) -> bool:
-        """Wait until everything is judged; False if that took longer, and the rest is lost."""
+    @property
+    def taken(self) -> int:
+        """How many it was handed over, judged or not."""
+        return self.handed + len(self._waiting)
+
+    def give_up(self) -> None:
+        """Wait no longer for what is not judged."""
+        self._given_up = True
+
+    def close(self, watch: Callable[[int, int], None] | None = None) -> str | None:
+        """Wait until everything is judged; why the rest is lost, if there is a rest.
+
+        That takes as long as it takes: the wait ends where nothing was judged for `STALLED_S`, or
+        with `give_up`. ``watch`` is told meanwhile how many are judged, of how many.
+        """
         self._over = True
-        gevent.joinall([self._writer, self._reader], timeout=timeout_s)
-        done = self._reader.ready() and self.handed == self.judged
+        judged, since_s, stalled = -1, 0.0, False
+        while not (self._reader.ready() or self._given_up or stalled):
+            now_s = time.monotonic()
+            if judged != self.judged:
+                judged, since_s = self.judged, now_s
+            stalled = now_s - since_s > STALLED_S
+            if watch is not None:
+                watch(judged, self.taken)
+            self._reader.join(_LOOK_S)
+        ended = self._reader.ready()
+        if not ended:
+            self._child.kill()
+            self._reader.join(_DRAINED_S)  # what had left the child is still to be read
         gevent.killall([self._writer, self._reader])
         if self._child.poll() is None:
             self._child.kill()
         self._child.wait()
-        return done
+        left = self.taken - self.judged
+        if ended and not left:
+            return None
+        why = f"the process that does it made no progress for {STALLED_S:g} s"
+        if ended:
+            why = self.trouble or self._ended()
+        elif self._given_up:
+            why = GIVEN_UP
+        return f"{left} of {self.taken} answers were not judged: {why}"
 
     def _write(self) -> None:
         while not self._over or self._waiting:
@@ -94,7 +140,7 @@ class Clerk:
                 gevent.sleep(_BATCH_S)
                 continue
             parts: list[bytes] = []
-            for _ in range(len(self._waiting)):
+            for _ in range(min(_BATCH, len(self._waiting))):
                 recorded, facts = self._waiting.popleft()
                 parts += self._pack(recorded, *facts)
                 self.handed += 1
@@ -105,7 +151,7 @@ class Clerk:
                 while rest:
                     rest = rest[self._in.write(rest) or 0 :]
             if not self._over:
-                gevent.sleep(_BATCH_S)
+                gevent.sleep(_REST_S)
         with suppress(OSError):
             self._in.close()
 
@@ -113,5 +159,11 @@ class Clerk:
         for batch in batches.read(self._out):
             self.judged += len(batch.rows)
             self.receive_lag = batch.receive_lag or self.receive_lag
+            self.trouble = batch.trouble or self.trouble
             if batch.rows:
                 self._on_batch(batch)
+        if not self._over and self.trouble is None:
+            self.trouble = self._ended()
+
+    def _ended(self) -> str:
+        return f"the process that does it ended with code {self._child.wait()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -12,9 +13,12 @@ from locust.runners import MasterRunner
 from harness.load.journal.journal import JournalError
 from harness.load.locusts import options as told
 from harness.load.locusts import telling
+from harness.load.locusts.clerk import STALLED_S
+from harness.load.locusts.counting import learn, tokenizer_of
 from harness.load.locusts.gateway import OwnGateway
 from harness.load.locusts.hand import Hand
 from harness.load.locusts.orders import FINISH, ORDERS, START, Orders
+from harness.load.locusts.progress import Progress
 from harness.load.locusts.run import Run
 from harness.load.locusts.table import trim
 from harness.load.profiles import SettingError
@@ -35,8 +39,11 @@ _READY_WITHIN_S = 120.0
 _LEAD_S = 0.5
 """From the orders to the beginning: time for them to arrive."""
 _GRACE_S, _HASTE_S = 30.0, 15.0
-"""How much longer than a request may take workers have to hand in their last rows, and how long
-they have where nothing under way is waited for."""
+"""How much longer than a request may take workers have until they begin to hand in their last
+rows, and how long they have where nothing under way is waited for."""
+_SILENT_S = STALLED_S + 30.0
+"""How long none of them may have come further then: each would give up itself before that."""
+_OVER_S = 0.1
 LOCAL = "local"
 _log = logging.getLogger(__name__)
 
@@ -50,6 +57,9 @@ class Conductor:
         self.hand: Hand | None = None
         """Ours, where no worker plays."""
         self._gateway: OwnGateway | None = None
+        self._judged: dict[str, tuple[int, int]] = {}
+        """How many answers of each worker are judged, of how many, while it ends."""
+        self._collecting = self._hurried = False
 
     @property
     def options(self) -> Any:
@@ -97,9 +107,15 @@ class Conductor:
     def tick(self) -> tuple[int, float] | None:
         """What Locust asks every second: how many users there should be; None ends the run."""
         run = self._present()
+        while run is not None and run.ending and self.run is run:
+            gevent.sleep(_OVER_S)  # None would make Locust send its workers home before that
         if run is None or run.ending or run.trouble is not None:
             return None
         self._watch(run)
+        if self.hand is not None and self.hand.trouble:
+            self._break_off(run, self.hand.trouble)
+        if run.complete:
+            return None
         trim(self.environment.stats)
         at_s = max(0.0, run.at_s())
         for order, provider in run.due_breaks(at_s=at_s):
@@ -148,6 +164,9 @@ class Conductor:
             error_bar=options.error_bar == "on",
             tokens_per_s=_EMULATED if waits else _USUAL,
         )
+        counting = told.tokenizers(options)
+        exact = learn(plan, orders, lambda name: tokenizer_of(name, orders, counting, own))
+        orders = replace(orders, exact=exact)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         folder = told.journals(options, f"{orders.profile}-{stamp}-{setting.seed}")
         watches = [*(own.watches if own is not None else ()), *told.watches(options)]
@@ -243,10 +262,38 @@ class Conductor:
             run.engines.end()
             self.run = None
 
+    def interrupt(self) -> bool:
+        """Ctrl-C: cuts the end of a run short; False if none is ending, or nothing can be cut.
+
+        It only sets flags, so that a handler of signals may call it.
+        """
+        if self._collecting:
+            self._hurried = True
+            if self.hand is not None:
+                self.hand.hurry()
+        return self._collecting
+
+    def _break_off(self, run: Run, why: str) -> None:
+        """End a run whose answers cannot be judged any more: what is lost says why."""
+        if not run.complete:
+            run.complete = True
+            _log.error("the run ends before its time, as not all answers can be judged: %s", why)
+
     def _finish(self, run: Run) -> None:
+        self._collecting, self._hurried = True, False
+        try:
+            self._hand_in(run)
+        finally:
+            self._collecting = False
+        own = self._gateway if self._owned else None
+        notes = {"workers": telling.kept(run)} | ({"engines": own.behind} if own else {})
+        partial = run.close(notes, own.kind if own else "unknown")
+        self._tell(run, partial)
+
+    def _hand_in(self, run: Run) -> None:
         abandon = not run.complete
         if self.hand is not None:
-            trouble = self.hand.finish(abandon=abandon)
+            trouble = self.hand.finish(abandon=abandon, watch=Progress(_log.info))
             run.done[LOCAL] = {
                 "rows": run.written(LOCAL),
                 "trouble": trouble,
@@ -256,30 +303,44 @@ class Conductor:
             self.hand = None
         else:
             self._collect(run, abandon=abandon)
-        own = self._gateway if self._owned else None
-        notes = {"workers": telling.kept(run)} | ({"engines": own.behind} if own else {})
-        partial = run.close(notes, own.kind if own else "unknown")
-        self._tell(run, partial)
 
     def _collect(self, run: Run, *, abandon: bool) -> None:
         runner = self.environment.runner
         if not isinstance(runner, MasterRunner):
             return
-        for worker in run.workers:
-            if worker in runner.clients:
-                runner.send_message(FINISH, {"abandon": abandon}, worker)
-        grace_s = _HASTE_S if abandon else _GRACE_S + run.orders.timeout_s
-        until = time.monotonic() + grace_s
-        while time.monotonic() < until:
+        self._judged.clear()
+        self._order(run, runner, {"abandon": abandon})
+        watch, come, hurried = Progress(_log.info), (0, 0), False
+        until_s = time.monotonic() + (_HASTE_S if abandon else _GRACE_S + run.orders.timeout_s)
+        while not set(run.workers) <= set(run.done) | set(run.lost):
             self._watch(run)
-            if set(run.workers) <= set(run.done) | set(run.lost):
+            now_s = time.monotonic()
+            judged, of = (sum(each) for each in zip(*self._judged.values(), (0, 0), strict=True))
+            if self._judged:
+                watch(judged, of)
+            if (now := (judged, sum(map(run.written, run.workers)))) != come:
+                come, until_s = now, max(until_s, now_s + _SILENT_S)
+            if self._hurried and not hurried:
+                hurried, until_s = True, now_s + _HASTE_S
+                self._order(run, runner, {"abandon": True, "hurry": True})
+            if now_s > until_s:
                 return
             gevent.sleep(0.05)
+
+    def _order(self, run: Run, runner: MasterRunner, said: dict[str, bool]) -> None:
+        for worker in run.workers:
+            if worker in runner.clients:
+                runner.send_message(FINISH, said, worker)
 
     def report(self, client_id: str, data: Mapping[str, Any]) -> None:
         """Take the rows of a worker's report, of Locust's kind or of ours."""
         if self.run is not None:
             self.run.take(client_id, data.get("harness_rows", ()))
+            if "harness_judged" in data:
+                judged, of = data["harness_judged"]
+                self._judged[client_id] = (judged, of)
+            if "harness_trouble" in data:
+                self._break_off(self.run, f"worker {client_id}: {data['harness_trouble']}")
             if "harness_done" in data:
                 self.run.done[client_id] = data["harness_done"]
 

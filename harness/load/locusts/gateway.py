@@ -10,10 +10,12 @@ from harness.load import standing
 from harness.load.locusts.clerk import environment
 from harness.load.profiles import SettingError
 from harness.load.sampling.sampling import Watch
+from harness.load.workload.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.load.profiles import Target
     from harness.stack import Tier
 
 
@@ -49,6 +51,13 @@ class OwnGateway:
         """Each engine, what it is and its version."""
         self.watches = tuple(Watch(**engine) for engine in facts["engines"])
         """The metrics pages of its engines."""
+        self._roots: dict[str, str] = facts["roots"]
+
+    def tokenizer(self, target: Target) -> Tokenizer:
+        """That of the engine that answers first to ``target``: the gateway has none."""
+        provider = target.providers[0]
+        keys = {watch.name: watch.key for watch in self.watches}
+        return Tokenizer(self._roots[provider], target.served_as, keys.get(provider))
 
     def tell(self, order: str, provider: str) -> bool:
         """Have an engine killed or revived; False if the child could not do it."""

@@ -12,8 +12,9 @@ import gevent
 from locust.exception import StopUser
 
 from harness.load.journal.parsing import pack
-from harness.load.locusts.ahead import Ahead
+from harness.load.locusts.ahead import Ahead, Asking
 from harness.load.locusts.clerk import Clerk
+from harness.load.locusts.counting import ASKED
 from harness.load.locusts.errorbar import ErrorBar
 from harness.load.locusts.mailbox import Mailbox
 from harness.load.locusts.orders import trusted_said, vitals_said
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from harness.load.journal.batches import Read
     from harness.load.locusts.ahead import Turn
     from harness.load.locusts.orders import Orders
-    from harness.load.profiles import Ask, Plan
+    from harness.load.profiles import Plan
     from harness.wire.engine import Lags, Recorded, Ticket
 
 _S = 1e9
@@ -41,7 +42,9 @@ _AHEAD_EVERY_S = 0.1
 """How often requests of a closed loop are made ahead."""
 _PAUSE_S = 0.25
 """How long a user waits who got no good status: not to hammer at a door that is shut."""
-_JUDGED_WITHIN_S = 120.0
+_WATCH_S = 0.02
+_TOGETHER_S = 2.0
+"""A Ctrl-C may arrive twice at once: from the terminal, and from the master."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +79,8 @@ class Hand:
         self._begun: WeakSet[Any] = WeakSet()
         self._source = random.Random(f"{orders.setting.seed}/stagger/{orders.index}")  # noqa: S311
         self._playing = False
-        self._over = False
+        self._over = self._judging = False
+        self._hurried_s: float | None = None
 
     def start(self, begun_unix_ns: int) -> None:
         """Let the users begin at that moment."""
@@ -118,24 +122,47 @@ class Hand:
         else:
             self._follow(self.plan.arrivals())
 
-    def finish(self, *, abandon: bool) -> str | None:
+    @property
+    def trouble(self) -> str | None:
+        """Why not all answers will be judged, where that is known already."""
+        return self._clerk.trouble
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many answers are judged, and how many there are."""
+        return self._clerk.judged, self._clerk.taken
+
+    def finish(
+        self, *, abandon: bool, watch: Callable[[int, int], None] | None = None
+    ) -> str | None:
         """Ask nothing more, wait for what is under way, or give it up, and judge all of it.
 
-        Returns what went wrong, if something did.
+        Returns what went wrong, if something did. ``watch`` is told how far the judging is.
         """
         if self._over:
             return None
         self._relay.end()
-        if not abandon:
-            self._relay.wait(self._orders.timeout_s + 1.0)
+        until_s = time.monotonic() + (0.0 if abandon else self._orders.timeout_s + 1.0)
+        while self._relay.under_way and time.monotonic() < until_s and self._hurried_s is None:
+            gevent.sleep(_WATCH_S)
         self._relay.give_up()
         self._relay.wait(5.0)
         self._keeper.kill()
-        self._over = True
+        self._over = self._judging = True
         if self._trust is not None:
             self._trust.end()
-        judged = self._clerk.close(_JUDGED_WITHIN_S)
-        return None if judged else "not all answers were judged: the child that does it failed"
+        return self._clerk.close(watch)
+
+    def hurry(self) -> None:
+        """Cut `finish` short: give up what is under way, and if that is done, what is not judged.
+
+        It only sets a flag, so that a handler of signals may call it.
+        """
+        now_s = time.monotonic()
+        if self._hurried_s is None or now_s - self._hurried_s > _TOGETHER_S:
+            self._hurried_s = now_s
+            if self._judging:
+                self._clerk.give_up()
 
     def close(self) -> None:
         """Stop the engine."""
@@ -154,22 +181,18 @@ class Hand:
             gevent.sleep(self._source.uniform(0.0, self.plan.stagger_s))
 
     def _converse(self, stopping: Callable[[], bool]) -> None:
-        """Play one conversation, or, where they have one turn each, one after another."""
-
-        def follows() -> Turn | None:
-            one_each = self.plan.turns == 1 and not (stopping() or self._clerk.full)
-            made = self._ahead.ready() if one_each else None
-            return None if made is None else made[0]
-
-        while self._clerk.full:
-            gevent.sleep(_PAUSE_S)
-        for place, turn in enumerate(self._ahead.next()):
-            if place and turn.ask.think_s:
+        """Play a conversation to its end, and others after it for as long as nobody has to wait."""
+        asking = Asking(self._ahead, hold=lambda: self._clerk.full, stopping=stopping)
+        asking.begin()
+        while (turn := asking.next()) is not None:
+            if turn.ask.think_s:
                 gevent.sleep(turn.ask.think_s)
+            while self._clerk.full:
+                gevent.sleep(_PAUSE_S)
             if self._relay.ending:
                 raise StopUser
             try:
-                recorded = self._relay.play(turn, follows)
+                recorded = self._relay.play(turn, asking.at_once)
             except WireError as error:
                 _log.error("%s", error)
                 raise StopUser from error
@@ -210,12 +233,14 @@ class Hand:
         return self._engine.submit(turn.request, scheduled_ns=due_ns)
 
     def _landed(self, recorded: Recorded, turn: Turn, at_s: float) -> None:
-        self._clerk.take(recorded, turn.number, turn.ask, at_s)
+        self._clerk.take(recorded, turn, at_s)
 
-    def _packed(self, recorded: Recorded, number: int, ask: Ask, at_s: float) -> list[bytes]:
-        labels = {**ask.labels, "step": str(self.plan.step(at_s))}
-        level = self.plan.level(at_s)
-        return pack(recorded, number=number, name=ask.model, load=level, labels=labels)
+    def _packed(self, recorded: Recorded, turn: Turn, at_s: float) -> list[bytes]:
+        labels = {**turn.ask.labels, "step": str(self.plan.step(at_s))}
+        if turn.tokens is not None:
+            labels[ASKED] = str(turn.tokens)
+        level, name = self.plan.level(at_s), turn.ask.model
+        return pack(recorded, number=turn.number, name=name, load=level, labels=labels)
 
     def _judged(self, batch: Read) -> None:
         """Show rows in Locust's table and pass them on."""

@@ -7,13 +7,16 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 import harness
 from harness.load.goodput import objectives
-from harness.load.profiles import Setting, SettingError, targets_of
+from harness.load.locusts.counting import Counter
+from harness.load.profiles import Setting, SettingError, Target, targets_of
 from harness.load.sampling.sampling import Watch, path_of
+from harness.load.target import LoadError, require_ours
+from harness.load.workload.prompts import Prompts
 from harness.registry import RegistryError, load
 from harness.stack import TIERS
 
@@ -21,9 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from harness.load.profiles import Profile
+    from harness.registry import Registry
 
 CONNECT_S = 3.0
 _JOURNALS = Path("reports") / "load"
+_CONTEXT = 4096
+"""Tokens that a model is taken to hold of which the sources do not say."""
 
 
 def add(parser: Any, profiles: Mapping[str, Profile]) -> None:
@@ -44,7 +50,28 @@ def add(parser: Any, profiles: Mapping[str, Profile]) -> None:
     told("--seed", type=int, default=1, help="Same seed, same requests at the same times")
     told("--capacity", type=int, default=33, help="Full contexts the engine is said to hold")
     told("--heavy", choices=["prompt", "answer"], default="prompt", help="Where those tokens are")
-    told("--template-tokens", type=int, default=0, help="Tokens the server's template adds")
+    told(
+        "--model",
+        default="",
+        help="Names to ask, with commas between them; default: every public one of the sources",
+    )
+    told(
+        "--prompts",
+        choices=get_args(Prompts),
+        default="words",
+        help="words: so many common words, to which a chat template adds; chat: exactly so many "
+        "tokens, template included, by the server's own tokenizer; ids: exactly so many token "
+        "ids, to /completions",
+    )
+    told(
+        "--tokenizer",
+        action="append",
+        metavar="[PROVIDER=]URL",
+        include_in_web_ui=False,
+        help="API root of the server that counts tokens, where that is not --host itself, as "
+        "behind a gateway; with the key of PROVIDER if it has one, and for its names only; may be "
+        "repeated",
+    )
     told("--trace", help="Azure (.csv) or Mooncake (.jsonl) trace to replay in open_loop")
     told("--faster", type=_number(above=0), default=1.0, help="How much faster it is replayed")
     told("--slo", default="", help="What a good request keeps, e.g. 'ttft < 500ms and tpot < 50ms'")
@@ -90,7 +117,8 @@ def add(parser: Any, profiles: Mapping[str, Profile]) -> None:
 def check(options: argparse.Namespace, profiles: Mapping[str, Profile]) -> None:
     """Refuse what no load can be made of, and mark what is left to the profile.
 
-    Users and spawn rate of 0, which nobody may ask for, mean the profile's own from here on.
+    Users and spawn rate of 0, which nobody may ask for, mean the profile's own from here on. The
+    page has no such field: there it is filled in, and left as it is means the same.
 
     Raises:
         SettingError: with what to give instead.
@@ -102,7 +130,13 @@ def check(options: argparse.Namespace, profiles: Mapping[str, Profile]) -> None:
     if options.host:
         reachable(options.host, live=options.live)
     watches(options)
-    profiles[options.load_profile].plan(setting(options))
+    tokenizers(options)
+    options.filled_in = None
+    plan = profiles[options.load_profile].plan(setting(options))
+    if not options.headless and not options.num_users:
+        options.num_users = 1 if plan.open else round(plan.most)
+        options.filled_in = (options.load_profile, options.num_users)
+        options.spawn_rate = options.spawn_rate or plan.spawn_per_s or float(options.num_users)
     options.num_users = options.num_users or 0
     options.spawn_rate = options.spawn_rate or 0.0
 
@@ -114,22 +148,72 @@ def setting(options: argparse.Namespace) -> Setting:
         SettingError: the sources cannot be read, or a number makes no sense.
     """
     slo(options.slo)
+    users = int(options.num_users or 0)
+    if (options.load_profile, users) == options.filled_in:
+        users = 0
     try:
         registry = load(sources(options))
     except RegistryError as error:
         raise SettingError("\n".join(str(finding) for finding in error.findings)) from error
     return Setting(
-        targets=targets_of(registry),
+        targets=_targets(registry, options),
         seed=int(options.seed),
-        users=int(options.num_users or 0),
-        run_time_s=float(options.run_time) if options.run_time else None,
-        rate=float(options.rate) if options.rate else None,
+        users=users,
+        run_time_s=None if options.run_time is None else float(options.run_time),
+        rate=_rate(options.rate),
         capacity=int(options.capacity),
         heavy=options.heavy,
-        template_tokens=int(options.template_tokens),
+        prompts=options.prompts,
         trace=options.trace or None,
         faster=float(options.faster),
     )
+
+
+def _targets(registry: Registry, options: argparse.Namespace) -> tuple[Target, ...]:
+    """The public names, or those that were told: any that is routed, and of a host any at all."""
+    names = [name.strip() for name in options.model.split(",") if name.strip()]
+    if not names:
+        return targets_of(registry)
+    found = {target.name: target for target in targets_of(registry, names)}
+    if (unknown := [name for name in names if name not in found]) and not options.host:
+        raise SettingError(
+            f"--model {unknown[0]}: no engine is expected to answer to that name. The public ones "
+            f"are {', '.join(registry.public_models)}; --host asks a server of yours for any."
+        )
+    return tuple(
+        found.get(name) or Target(name=name, context=_CONTEXT, providers=()) for name in names
+    )
+
+
+def tokenizers(options: argparse.Namespace) -> dict[str, Counter]:
+    """The servers that were told to count tokens, by provider; the one for all has no name.
+
+    Raises:
+        SettingError: one is no URL, or not on this machine, or two are of one provider, or no
+            provider has that name.
+    """
+    found: dict[str, Counter] = {}
+    keys = _keys(options) if options.tokenizer else {}
+    for told in options.tokenizer or ():
+        name, url = _named(told)
+        if name in found:
+            raise SettingError(f"--tokenizer names {name or 'one for all'} twice: give each once.")
+        if name and name not in keys:
+            raise SettingError(
+                f"--tokenizer {name}=...: no provider has that name. They are {', '.join(keys)}."
+            )
+        try:
+            require_ours(url, live=options.live)
+        except LoadError as error:
+            raise SettingError(f"--tokenizer: {error}") from error
+        found[name] = Counter(url.rstrip("/"), keys.get(name))
+    return found
+
+
+def _named(told: str) -> tuple[str, str]:
+    """A URL and the name before it, empty if there is none."""
+    name, equals, url = told.partition("=")
+    return (name, url) if equals and "://" not in name else ("", told)
 
 
 def watches(options: argparse.Namespace) -> tuple[Watch, ...]:
@@ -144,9 +228,8 @@ def watches(options: argparse.Namespace) -> tuple[Watch, ...]:
     found: dict[Path, Watch] = {}
     keys = _keys(options) if options.engine_metrics else {}
     for told in options.engine_metrics or ():
-        name, equals, url = told.partition("=")
-        named = equals and "://" not in name
-        watch = _watch(url, name, keys.get(name)) if named else _watch(told)
+        name, url = _named(told)
+        watch = _watch(url, name, keys.get(name))
         place = path_of(Path(), watch.name)
         if place in found:
             raise SettingError(f"--engine-metrics names {watch.name} twice: give each page once.")
@@ -155,15 +238,14 @@ def watches(options: argparse.Namespace) -> tuple[Watch, ...]:
 
 
 def _keys(options: argparse.Namespace) -> dict[str, str | None]:
-    """The key of each provider that has one, as the environment has it."""
+    """The key of each provider, as the environment has it; None where it has none."""
     try:
         providers = load(sources(options)).providers
     except RegistryError as error:
         raise SettingError("\n".join(str(finding) for finding in error.findings)) from error
     return {
-        name: os.environ.get(provider.api_key.env)
+        name: os.environ.get(provider.api_key.env) if provider.api_key is not None else None
         for name, provider in providers.items()
-        if provider.api_key is not None
     }
 
 
@@ -251,6 +333,14 @@ def _refused(addresses: Iterable[Any]) -> OSError | None:
         else:
             return None
     return failure
+
+
+def _rate(told: float | str | None) -> float | None:
+    """As told; the page hands on whatever was typed into a field that was empty."""
+    try:
+        return float(told) if told else None
+    except ValueError:
+        raise SettingError(f"rate is {told!r}: give a number.") from None
 
 
 def _number(*, above: float) -> Callable[[str], float]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.evidence import Evidence
-from harness.load.profiles import Setting, SettingError, Target
+from harness.load.profiles import Exact, Setting, SettingError, Target
 from harness.load.trust import Trusted
 from harness.wire.engine import Lags
 
@@ -51,6 +51,8 @@ class Orders:
     of: int = 1
     first: int = 0
     """The number its requests start at."""
+    exact: Mapping[str, Exact] = field(default_factory=dict)
+    """How prompts of exact counts are written, by the name that is asked; empty: as words."""
 
     def share(self, index: int, of: int) -> Orders:
         """The orders of process ``index`` of ``of``."""
@@ -80,7 +82,9 @@ class Orders:
             Target(**{**target, "providers": tuple(target["providers"])})
             for target in said["setting"]["targets"]
         )
-        return cls(**{**said, "setting": Setting(**{**said["setting"], "targets": targets})})
+        setting = Setting(**{**said["setting"], "targets": targets})
+        exact = {name: Exact.load(told) for name, told in said["exact"].items()}
+        return cls(**{**said, "setting": setting, "exact": exact})
 
 
 def vitals_said(vitals: Vitals) -> dict[str, Any]:
@@ -92,6 +96,7 @@ def vitals_said(vitals: Vitals) -> dict[str, Any]:
         "most_in_flight": vitals.most_in_flight,
         "opened": vitals.opened,
         "cpu_s": vitals.cpu_s,
+        "slice_ns": vitals.slice_ns,
     }
 
 

@@ -88,7 +88,8 @@ def _add_options(parser: Any, **_: Any) -> None:
 def _interrupt_once() -> None:
     """Take signals of Ctrl-C that come together as one: a shell and its jobs may each send it.
 
-    The run is ended in order on the first; one that comes later ends it at once.
+    The run is ended in order on the first; one that comes while its end is waited for cuts that
+    short, and one that comes later still ends the process at once.
     """
     last_s = float("-inf")
 
@@ -97,9 +98,13 @@ def _interrupt_once() -> None:
         now_s = time.monotonic()
         if now_s - last_s > _TOGETHER_S:
             last_s = now_s
-            raise KeyboardInterrupt
+            part = _Process.worker or _Process.conductor
+            if part is None or not part.interrupt():
+                raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupted)
+    hub = gevent.get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)  # no traceback: nothing went wrong
 
 
 def _init(environment: Environment, runner: Any, **_: Any) -> None:

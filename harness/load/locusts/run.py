@@ -14,6 +14,7 @@ from harness.evidence import EVIDENCE_FILE, EvidenceError, EvidenceStore
 from harness.load.goodput import objectives
 from harness.load.journal import journal
 from harness.load.journal.journal import Facts, Journal, JournalError, Writer
+from harness.load.locusts.counting import Counts
 from harness.load.locusts.engines import Engines
 from harness.load.overview.summary import Summary
 
@@ -55,7 +56,11 @@ class Run:
             begun_unix_ns=time.time_ns(),
             workers=workers,
             versions=_versions(),
-            notes={"slo": slo, "users": plan.most if not plan.open else None},
+            notes={
+                "slo": slo,
+                "users": plan.most if not plan.open else None,
+                "prompts": orders.setting.prompts,
+            },
         )
         self.done: dict[str, Mapping[str, Any]] = {}
         """What workers said last of all."""
@@ -65,6 +70,8 @@ class Run:
         self.complete = self.ending = False
         self.latecomers = 0
         self.begun_unix_ns = 0
+        self.counts = Counts(orders.exact)
+        """Whether prompts were of the counts asked for; known once there is a `summary`."""
         self.ready: set[str] = set()
         """Workers that may begin."""
         self._writers: dict[str, Writer] = {}
@@ -113,9 +120,10 @@ class Run:
 
     def summary(self) -> Summary:
         """What its rows come to, as far as they are written. Raises JournalError."""
-        found = Summary(objectives(self.slo))
+        found, self.counts = Summary(objectives(self.slo)), Counts(self.orders.exact)
         for row in Journal.read(self.folder).rows:
             found.add(row)
+            self.counts.add(row)
         return found
 
     def keep(self, evidence: Iterable[Evidence]) -> None:

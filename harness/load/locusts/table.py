@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from locust import stats as locust_stats
 
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
 PHASES = {"ttft_ms": "TTFT", "itl_ms": "ITL", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
 """The fields of `Met` that are shown, and the row of Locust's that shows each."""
 
-
 SECONDS_KEPT = 600
 """Of the counts by second that Locust keeps for ever; it shows the rate of the last few."""
+POINTS_KEPT = 2000
+"""Of its charts, to which it adds one each five seconds; beyond it they lie further apart."""
+TEXTS_KEPT = 200
+"""Failures that are told apart by their text: one may name a request, and none comes twice."""
 
 
 class BrokenAnswerError(Exception):
@@ -37,6 +41,7 @@ class Table:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
+        self._texts: set[str] = set()
 
     def show(self, batch: Read) -> None:
         """Add what came in."""
@@ -50,7 +55,15 @@ class Table:
             for times in batch.times:
                 self._add(times)
         for one in batch.failed:
-            self._fire("E2E", one.name, one.ms, one.size, BrokenAnswerError(one.why))
+            self._fire("E2E", one.name, one.ms, one.size, BrokenAnswerError(self._text(one.why)))
+
+    def _text(self, why: str) -> str:
+        """``why``, or only its kind where there are many texts already."""
+        if why not in self._texts:
+            if len(self._texts) >= TEXTS_KEPT:
+                return f"{why.partition(':')[0]}: other texts, all of them in the journal"
+            self._texts.add(why)
+        return why
 
     def _listened_to(self) -> bool:
         """Whether there are listeners that are not the runner's."""
@@ -92,8 +105,20 @@ def _add_rest(entry: StatsEntry, times: Times, counts: list[tuple[float, int]], 
 
 
 def trim(stats: RequestStats) -> None:
-    """Let go of old counts by second: over days they would be most of a master's memory."""
+    """Let go of old counts by second and points of charts: over days they would fill a master."""
     for entry in (stats.total, *stats.entries.values()):
         for by_second in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
             while len(by_second) > SECONDS_KEPT:
                 del by_second[next(iter(by_second))]
+    if len(stats.history) > POINTS_KEPT:
+        _thin(stats.history)
+
+
+def _thin(history: list[dict[str, Any]]) -> None:
+    """Take out a quarter of the points, where they lie closest: a chart stays even to its end."""
+    at = [datetime.fromisoformat(point["time"]).timestamp() for point in history]
+    gone: set[int] = set()
+    for place in sorted(range(1, len(at) - 1), key=lambda each: at[each + 1] - at[each - 1]):
+        if not gone.intersection((place - 1, place + 1)) and len(gone) < POINTS_KEPT // 4:
+            gone.add(place)
+    history[:] = [point for place, point in enumerate(history) if place not in gone]

@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from harness.evidence import Evidence, Verdict
+from harness.load.locusts.clerk import GIVEN_UP
 from harness.load.locusts.orders import lags_of, trusted_of
 from harness.load.locusts.run import STOPPED
 from harness.load.trust import together
@@ -73,6 +74,7 @@ def evidence(run: Run, summary: Summary, client: Trusted | None) -> list[Evidenc
                 reason=_NO_BAR if client is None else "not measured: no worker told of it",
             )
         )
+    found += run.counts.evidence(run.orders.profile, run.orders.setting.seed)
     return found + list(client.evidence if client else ())
 
 
@@ -81,6 +83,7 @@ def lines(run: Run, summary: Summary, partial: str | None, client: Trusted | Non
     counted = f"{summary.n} requests, {summary.failed} failed"
     found = [f"{run.orders.profile}: {counted}, seed {run.orders.setting.seed}", ""]
     found += summary.lines(slo=run.slo, seed=run.orders.setting.seed)
+    found += run.counts.lines
     found += _lag_lines(run)
     if client is None:
         found.append(_NO_BAR)
@@ -98,12 +101,17 @@ def code(run: Run, summary: Summary, partial: str | None, client: Trusted | None
     if run.trouble:
         return USAGE
     if partial:
-        return INTERRUPTED if partial == STOPPED else FAIL
+        return INTERRUPTED if _interrupted(partial) else FAIL
     if summary.failed or not summary.n:
         return FAIL
-    if client is not None and client.verdict is not Verdict.PASS:
+    if run.counts.why or (client is not None and client.verdict is not Verdict.PASS):
         return INCONCLUSIVE
     return PASS
+
+
+def _interrupted(partial: str) -> bool:
+    """Whether it is partial because somebody wanted it so, and for no other reason."""
+    return all(why == STOPPED or why.endswith(GIVEN_UP) for why in partial.split("; "))
 
 
 def _lag_lines(run: Run) -> list[str]:
@@ -120,6 +128,8 @@ def _lag_lines(run: Run) -> list[str]:
                     f"{which.replace('_', ' ')} p50 {shown[0] / 1e6:.2f} p99 {shown[1] / 1e6:.2f} "
                     f"most {lags.most_ns / 1e6:.1f} ms"
                 )
+        if (slice_ns := said["vitals"].get("slice_ns")) is not None:
+            told_of.append(f"slices of {slice_ns / 1e6:g} ms")
         cut = said.get("cut_short", 0)
         short = f"; {cut} requests given up at its end" if cut else ""
         lines.append(f"client {worker}: {', '.join(told_of)}{short}")

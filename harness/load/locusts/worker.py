@@ -7,6 +7,9 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import gevent
+from gevent.event import Event
+
 from harness.load.locusts.hand import Hand
 from harness.load.locusts.orders import DONE, READY, ROWS, Orders
 from harness.load.profiles import SettingError
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from harness.load.profiles import Profile
 
 _ROWS_A_MESSAGE = 2000
+_TELLING_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -32,6 +36,8 @@ class Worker:
         self._rows: deque[bytes] = deque()
         self._handed_in = 0
         self._trouble: str | None = None
+        self._ending: Hand | None = None
+        """Whose last answers are waited for."""
 
     def begin(self, msg: Any, **_: Any) -> None:
         """Get ready for a run."""
@@ -56,10 +62,22 @@ class Worker:
     def report(self, data: dict[str, Any], **_: Any) -> None:
         """Put rows into one of Locust's reports."""
         data["harness_rows"] = self._some()
+        if self.hand is not None and self.hand.trouble:
+            data["harness_trouble"] = self.hand.trouble
 
     def finish(self, msg: Any, **_: Any) -> None:
-        """End the run: hand in the last rows, and say that they were the last."""
-        self._end(abandon=bool(msg.data["abandon"]))
+        """End the run: hand in the last rows, and say that they were the last; or hurry with it."""
+        if msg.data.get("hurry"):
+            self.interrupt()
+        else:
+            self._end(abandon=bool(msg.data["abandon"]))
+
+    def interrupt(self) -> bool:
+        """Ctrl-C: cuts the end of a run short; False if none is ending."""
+        ending = self._ending
+        if ending is not None:
+            ending.hurry()
+        return ending is not None
 
     def stopping(self, **_: Any) -> None:
         """Locust stops this worker, whether the master has said so before or not."""
@@ -71,13 +89,23 @@ class Worker:
             return
         done: dict[str, Any] = {"trouble": self._trouble}
         if hand is not None:
+            self._ending, over = hand, Event()
+            telling = gevent.spawn(self._tell, hand, over)
             done["trouble"] = hand.finish(abandon=abandon)
+            over.set()
+            telling.join()  # killed, it might take rows that it had not sent with it
+            self._ending = None
             done |= hand.told()
             hand.close()
         while self._rows:
             self._send(ROWS, {"harness_rows": self._some()})
         self._send(DONE, {"harness_done": done | {"rows": self._handed_in}})
         self._trouble = None
+
+    def _tell(self, hand: Hand, over: Event) -> None:
+        """Tell the master how far the judging is, which makes it wait, and hand rows in."""
+        while not over.wait(_TELLING_S):
+            self._send(ROWS, {"harness_rows": self._some(), "harness_judged": hand.progress})
 
     def _send(self, kind: str, said: dict[str, Any]) -> None:
         runner = self._environment.runner

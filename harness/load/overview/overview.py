@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from harness.engines.metrics import Quantity
 from harness.evidence import EVIDENCE_FILE
 from harness.evidence import read as read_evidence
+from harness.load.finding.judged import CHECK as SEARCHED
 from harness.load.journal.journal import Journal
 from harness.load.overview.staircase import staircase
-from harness.load.overview.timeline import timeline
+from harness.load.overview.timeline import timeline, was_given_up
 from harness.load.sampling.aligned import in_flight, middle_ns, seen, spells
 from harness.load.sampling.sampling import sampled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from harness.evidence import Evidence
@@ -72,6 +73,8 @@ class Overview:
     facts: Facts
     due: int
     whole: int
+    given_up: int
+    """Neither whole nor failed: levels were cut short (`harness.load.overview.timeline`)."""
     merged: int
     chunks: int
     bins: tuple[Bin, ...]
@@ -87,6 +90,11 @@ class Overview:
     cut_evidence: bool
     """The last record of evidence was lost."""
 
+    @property
+    def failed(self) -> int:
+        """Requests that were due, not given up, and got no whole answer."""
+        return self.due - self.whole - self.given_up
+
 
 def overview(folder: Path) -> Overview:
     """Read and sum up what stands in ``folder``.
@@ -97,13 +105,14 @@ def overview(folder: Path) -> Overview:
     journal = Journal.read(folder)
     rows = journal.rows
     steps = staircase(rows, seed=journal.facts.seed)
-    due, whole, merged, chunks, failures = _counted(rows)
+    due, whole, given_up, merged, chunks, failures = _counted(rows)
     path = folder / EVIDENCE_FILE
     found = read_evidence(path) if path.exists() else None
     return Overview(
         facts=journal.facts,
         due=due,
         whole=whole,
+        given_up=given_up,
         merged=merged,
         chunks=chunks,
         bins=timeline(rows),
@@ -113,7 +122,7 @@ def overview(folder: Path) -> Overview:
         engines=tuple(
             sorted((watched(rows, each, steps) for each in sampled(folder)), key=_idleness)
         ),
-        evidence=found.records if found else (),
+        evidence=tuple(_latest(found.records)) if found else (),
         cut_evidence=found.truncated if found else False,
     )
 
@@ -132,12 +141,21 @@ def watched(rows: Iterable[Row], sampled: Sampled, steps: Staircase) -> Watched:
     )
 
 
+def _latest(records: Iterable[Evidence]) -> Iterator[Evidence]:
+    """All but what an interrupted search said before it went on."""
+    kept = list(records)
+    last = max((at for at, one in enumerate(kept) if one.check == SEARCHED), default=None)
+    for at, one in enumerate(kept):
+        if one.check != SEARCHED or at == last:
+            yield one
+
+
 def _idleness(one: Watched) -> float:
     return -(one.whole.most_running or 0.0)
 
 
-def _counted(rows: Iterable[Row]) -> tuple[int, int, int, int, tuple[Failure, ...]]:
-    due = whole = merged = chunks = 0
+def _counted(rows: Iterable[Row]) -> tuple[int, int, int, int, int, tuple[Failure, ...]]:
+    due = whole = given_up = merged = chunks = 0
     kinds: dict[str, Failure] = {}
     counts: dict[str, int] = {}
     for row in rows:
@@ -146,6 +164,9 @@ def _counted(rows: Iterable[Row]) -> tuple[int, int, int, int, tuple[Failure, ..
         chunks += row.met.chunks
         if row.met.whole:
             whole += 1
+            continue
+        if was_given_up(row):
+            given_up += 1
             continue
         kind = row.failure or "not whole"
         counts[kind] = counts.get(kind, 0) + 1
@@ -158,4 +179,5 @@ def _counted(rows: Iterable[Row]) -> tuple[int, int, int, int, tuple[Failure, ..
                 load=row.load,
             )
     failures = (replace(each, n=counts[each.kind]) for each in kinds.values())
-    return due, whole, merged, chunks, tuple(sorted(failures, key=lambda each: -each.n))
+    most_first = tuple(sorted(failures, key=lambda each: -each.n))
+    return due, whole, given_up, merged, chunks, most_first

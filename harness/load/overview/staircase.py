@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from harness.load.goodput import METRICS
-from harness.load.overview.timeline import Spread, spread_answer
+from harness.load.overview.timeline import Spread, spread_answer, was_given_up
 from harness.statistics import bootstrap, quantile
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Step:
     ended_unix_ns: int
     due: int
     failed: int
+    given_up: int
+    """None of the failed: the level was cut short (`harness.load.overview.timeline`)."""
     in_flight: float
     """Requests under way, on average over the settled time."""
     tokens_per_s: Bootstrapped
@@ -94,12 +96,15 @@ class _Level:
     ended: int
     due: int = 0
     failed: int = 0
+    given_up: int = 0
     kept: dict[str, Thinned] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
         self.begun, self.ended = min(self.begun, row.due_unix_ns), max(self.ended, row.due_unix_ns)
+        given_up = was_given_up(row)
         self.due += 1
-        self.failed += not row.met.whole
+        self.given_up += given_up
+        self.failed += not row.met.whole and not given_up
         for metric in {metric for metric, _ in FIGURES}:
             value = getattr(row.met, METRICS[metric])
             if value is not None:
@@ -182,6 +187,7 @@ def _step(
         ended_unix_ns=ended,
         due=level.due,
         failed=level.failed,
+        given_up=level.given_up,
         in_flight=fmean(flights.by_second()),
         tokens_per_s=bootstrap(tokens.by_second(), fmean, seed=seed),
         figures={

@@ -18,9 +18,17 @@ MOST_BINS = 160
 LEAST_BINS = 12
 TAIL = 20
 """Requests that a 95th percentile needs at least: of fewer it is their largest."""
+GIVEN_UP = "given-up"
+"""Label of a request that the client ended on purpose, when its level was cut short because what
+was promised was broken beyond doubt (`harness.load.finding.looking`)."""
 _US = 1000.0
 _MS = 1e6
 _S = 1e9
+
+
+def was_given_up(row: Row) -> bool:
+    """Whether ``row`` has no whole answer because its level was cut short: no failure."""
+    return not row.met.whole and GIVEN_UP in row.labels
 
 
 class Spread:
@@ -78,6 +86,8 @@ class Bin:
     due: int
     failed: int
     """Of those due in it."""
+    given_up: int
+    """Of those due in it, and none of the failed: see `was_given_up`."""
     in_flight: float
     """Requests under way in the client's view, on average over the bin."""
     tokens_per_s: float
@@ -98,10 +108,13 @@ class _Filling:
     load: tuple[int, float] | None = None
     due: int = 0
     failed: int = 0
+    given_up: int = 0
 
     def add(self, row: Row) -> None:
+        given_up = was_given_up(row)
         self.due += 1
-        self.failed += not row.met.whole
+        self.given_up += given_up
+        self.failed += not row.met.whole and not given_up
         if self.load is None or row.due_unix_ns >= self.load[0]:
             self.load = row.due_unix_ns, row.load
         for histogram, value in (
@@ -140,6 +153,7 @@ def timeline(
             load=fill.load[1] if fill.load else None,
             due=fill.due,
             failed=fill.failed,
+            given_up=fill.given_up,
             in_flight=in_flight,
             tokens_per_s=per_s,
             ttft_p50_ms=_ms(fill.ttft, 0.5, 1),

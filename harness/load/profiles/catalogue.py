@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.load.profiles.profile import (
     Ask,
     Break,
+    Drawn,
     Plan,
     Profile,
     Setting,
     SettingError,
     Target,
+    draw,
     rotate,
 )
-from harness.load.profiles.text import words
 from harness.load.workload import trace
 from harness.load.workload.arrival import bursts, poisson, ramp, staircase, steady
 from harness.load.workload.conversations import Conversations, Lengths
@@ -42,7 +44,7 @@ def _chat(setting: Setting, fresh: Lengths, answer: Lengths) -> Callable[[int], 
         key = f"{setting.seed}/{number}"
         return Ask(
             model=rotate(setting.targets, number).name,
-            messages=(("user", words(key, asking.fresh_tokens)),),
+            messages=(("user", draw(key, asking.fresh_tokens)),),
             max_tokens=asking.answer_tokens,
         )
 
@@ -76,7 +78,7 @@ def staircase_(setting: Setting) -> Plan:
         key = f"{setting.seed}/{number}"
         return Ask(
             model=target.name,
-            messages=(("user", words(key, asking.fresh_tokens)),),
+            messages=(("user", draw(key, asking.fresh_tokens)),),
             max_tokens=asking.answer_tokens,
         )
 
@@ -86,7 +88,7 @@ def staircase_(setting: Setting) -> Plan:
 def capacity_4096(setting: Setting) -> Plan:
     """Requests of 4,096 tokens below, at and above the concurrency the engine claims."""
     target = setting.first_batching
-    full = min(_FULL, target.context) - setting.template_tokens
+    full = min(_FULL, target.context)
     prompt = full * 7 // 8 if setting.heavy == "prompt" else full // 8
     around = {round(setting.capacity * share) for share in (0.9, 1.0, 1.2)}
     levels = sorted(max(1, level) for level in around | {setting.capacity + 1})
@@ -96,7 +98,7 @@ def capacity_4096(setting: Setting) -> Plan:
     def make(number: int) -> Ask:
         return Ask(
             model=target.name,
-            messages=(("user", words(f"{setting.seed}/{number}", prompt)),),
+            messages=(("user", draw(f"{setting.seed}/{number}", prompt)),),
             max_tokens=full - prompt,
         )
 
@@ -162,15 +164,17 @@ def cache(setting: Setting) -> Plan:
 
     def make(number: int) -> Ask:
         asking = talks.asking(number)
-        shared = words(f"{setting.seed}/prefix/{asking.prefix}", asking.shared_tokens)
-        messages = [("system", shared)]
+        shared = draw(f"{setting.seed}/prefix/{asking.prefix}", asking.shared_tokens)
+        said = []
         for turn in range(asking.turn):  # earlier answers are of our making: none is parsed now
             earlier = talks.asking(number - asking.turn + turn)
             own = f"{setting.seed}/{asking.conversation}/{turn}"
-            messages.append(("user", words(own, earlier.fresh_tokens)))
-            messages.append(("assistant", words(f"{own}/answer", earlier.answer_tokens)))
+            said.append(("user", draw(own, earlier.fresh_tokens)))
+            said.append(("assistant", draw(f"{own}/answer", earlier.answer_tokens)))
+        while sum(text.tokens for _, text in said) > asking.history_tokens:
+            del said[:2]  # it has outgrown the model
         own = f"{setting.seed}/{asking.conversation}/{asking.turn}"
-        messages.append(("user", words(own, asking.fresh_tokens)))
+        messages = [("system", shared), *said, ("user", draw(own, asking.fresh_tokens))]
         return Ask(
             model=rotate(setting.targets, asking.conversation).name,
             messages=tuple(messages),
@@ -204,7 +208,7 @@ def fallback(setting: Setting) -> Plan:
         asking = _LENGTHS.asking(number)
         return Ask(
             model=rotate(asked, number).name,
-            messages=(("user", words(f"{setting.seed}/{number}", asking.fresh_tokens)),),
+            messages=(("user", draw(f"{setting.seed}/{number}", asking.fresh_tokens)),),
             max_tokens=asking.answer_tokens,
         )
 
@@ -236,15 +240,13 @@ def mixed(setting: Setting) -> Plan:
         source = random.Random(f"{setting.seed}/kind/{number}")  # noqa: S311 - no cryptography
         kind = source.choices(list(_KINDS), list(_KINDS.values()))[0]
         made = mixes[kind](number)
-        return Ask(
-            model=made.model,
-            messages=made.messages,
-            max_tokens=made.max_tokens,
-            stream=kind != "not-streamed",
-            labels={"kind": kind},
-        )
+        return replace(made, stream=kind != "not-streamed", labels={"kind": kind})
 
-    return Plan(stages=steady(setting.users or 12, setting.seconds(60)), ask=make)
+    return Plan(
+        stages=steady(setting.users or 12, setting.seconds(60)),
+        ask=make,
+        slo="e2e < 30s",  # an answer in one piece has no first token
+    )
 
 
 def _replay(setting: Setting, place: str) -> Plan:
@@ -273,19 +275,18 @@ def _replay(setting: Setting, place: str) -> Plan:
 def _traced(setting: Setting, target: Target, traced: Traced, number: int) -> Ask:
     """Lengths as traced, cut to what the model holds; equal blocks are equal text."""
     answer = max(1, min(traced.answer_tokens, target.context // 2))
-    room = target.context - answer - setting.template_tokens
-    prompt = max(1, min(traced.prompt_tokens, room))
+    prompt = max(1, min(traced.prompt_tokens, target.context - answer))
     pieces, left = [], prompt
     for block in traced.blocks:
         size = min(left, trace.MOONCAKE_BLOCK)
         if size:
-            pieces.append(words(f"{setting.seed}/block/{block}", trace.MOONCAKE_BLOCK, first=size))
+            pieces.append((f"{setting.seed}/block/{block}", size))
         left -= size
     if left:
-        pieces.append(words(f"{setting.seed}/{number}", left))
+        pieces.append((f"{setting.seed}/{number}", left))
     return Ask(
         model=target.name,
-        messages=(("user", " ".join(pieces)),),
+        messages=(("user", Drawn(tuple(pieces))),),
         max_tokens=answer,
         labels={"cut": "1"} if traced.prompt_tokens > prompt else {},
     )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self, get_args
 
 from harness.answer import ask
+from harness.load.profiles.text import words
 from harness.load.workload.arrival import level_at
+from harness.load.workload.prompts import Prompts, completion
 from harness.wire import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from harness.load.profiles.exact import Exact
     from harness.load.workload.arrival import Stage
 
 MOST_USERS = 50_000
@@ -22,7 +25,29 @@ MOST_RATE = 100_000.0
 """Requests a second at most, likewise."""
 LONGEST_S = 7 * 86_400.0
 
-Text = tuple[str, str]
+
+class Drawn(NamedTuple):
+    """A text that is not written yet: for each of ``pieces`` a key it follows from, and tokens."""
+
+    pieces: tuple[tuple[str, int], ...]
+
+    @property
+    def tokens(self) -> int:
+        """Of all pieces."""
+        return sum(tokens for _, tokens in self.pieces)
+
+    @property
+    def text(self) -> str:
+        """As words that common tokenizers know as one token each."""
+        return " ".join(words(key, tokens) for key, tokens in self.pieces)
+
+
+def draw(key: str, tokens: int) -> Drawn:
+    """A text of so many ``tokens`` that follows from ``key``."""
+    return Drawn(((key, tokens),))
+
+
+Text = tuple[str, Drawn | str]
 """Who speaks, and what: a message of the OpenAI dialect."""
 
 
@@ -41,6 +66,8 @@ class Target:
     """The engines in the order they are tried."""
     batches: bool = False
     """Whether the first of them answers many requests in one batch over a pool of KV blocks."""
+    served_as: str = ""
+    """Its name there."""
 
     @property
     def chained(self) -> bool:
@@ -66,8 +93,8 @@ class Setting:
     """Full contexts that the engine is said to hold at once."""
     heavy: Literal["prompt", "answer"] = "prompt"
     """Where a full context lies."""
-    template_tokens: int = 0
-    """Tokens that the server's chat template adds to a prompt; an emulated engine adds none."""
+    prompts: Prompts = "words"
+    """How the lengths of prompts are kept; see `harness.load.target.Target.prompts`."""
     trace: str | None = None
     """A file of arrivals and lengths to replay, of the Azure (.csv) or Mooncake (.jsonl) format."""
     faster: float = 1.0
@@ -78,7 +105,10 @@ class Setting:
             raise SettingError("the sources advertise no chat model: there is nobody to ask.")
         _between("users", self.users, 0, MOST_USERS)
         _between("capacity", self.capacity, 1, MOST_USERS)
-        _between("template_tokens", self.template_tokens, 0, 4096)
+        if self.prompts not in get_args(Prompts):
+            raise SettingError(
+                f"prompts is {self.prompts!r}: give one of {', '.join(get_args(Prompts))}."
+            )
         _between("faster", self.faster, 1e-3, 1e6)
         if self.run_time_s is not None:
             _between("run_time", self.run_time_s, 1.0, LONGEST_S)
@@ -108,11 +138,24 @@ class Ask:
     labels: Mapping[str, str] = field(default_factory=dict)
     """What its row is to be told by."""
 
-    def request(self, base_url: str, *, key: str | None) -> Request:
-        """The request to the API at ``base_url``, which ends with ``/v1``."""
+    def request(self, base_url: str, *, key: str | None, exact: Exact | None = None) -> Request:
+        """The request to the API at ``base_url``, which ends with ``/v1``.
+
+        ``exact`` writes it in exactly `Exact.tokens` tokens: it must be that of the model.
+        """
+        if exact is not None and exact.ids:
+            prompt, root = exact.draw(self), base_url.removesuffix("/v1")
+            headers, stream = dict(ask.bearer(key)), self.stream
+            most = self.max_tokens
+            return completion(root, self.model, prompt, most, stream=stream, headers=headers)
+        texts = exact.texts(self) if exact is not None else map(_text, self.messages)
+        said = [
+            {"role": role, "content": text}
+            for (role, _), text in zip(self.messages, texts, strict=True)
+        ]
         body: dict[str, object] = {
             "model": self.model,
-            "messages": [{"role": role, "content": text} for role, text in self.messages],
+            "messages": said,
             "max_tokens": self.max_tokens,
             "temperature": 0,
         }
@@ -124,6 +167,11 @@ class Ask:
             headers=(("content-type", "application/json"), *ask.bearer(key)),
             body=json.dumps(body).encode(),
         )
+
+
+def _text(message: Text) -> str:
+    content = message[1]
+    return content if isinstance(content, str) else content.text
 
 
 @dataclass(frozen=True, slots=True)

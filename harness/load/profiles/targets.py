@@ -8,15 +8,17 @@ from harness.load.profiles.profile import Target
 from harness.routing import Refusal, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harness.registry import Registry
 
 _BATCHING = "vllm"
 
 
-def targets_of(registry: Registry) -> tuple[Target, ...]:
-    """The public names that chat, in the order of the sources."""
+def targets_of(registry: Registry, names: Iterable[str] | None = None) -> tuple[Target, ...]:
+    """The ``names`` that are routed; default: the public ones, in the order of the sources."""
     found = []
-    for name in registry.public_models:
+    for name in registry.public_models if names is None else names:
         route = resolve(registry, name)
         if isinstance(route, Refusal):
             continue
@@ -31,6 +33,7 @@ def targets_of(registry: Registry) -> tuple[Target, ...]:
                 context=min(contexts),
                 providers=route.providers,
                 batches=registry.provider(first).type == _BATCHING,
+                served_as=deployments[0].served_as,
             )
         )
     return tuple(found)

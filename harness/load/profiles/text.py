@@ -17,11 +17,11 @@ WORDS = tuple(_TEXT.split())
 
 
 @lru_cache(maxsize=256)
-def words(key: str, tokens: int, *, first: int | None = None) -> str:
-    """``tokens`` words that follow from ``key`` alone, or the ``first`` of them.
+def words(key: str, tokens: int) -> str:
+    """``tokens`` words that follow from ``key`` alone; fewer are the beginning of more.
 
     An emulated engine counts words, so the count is exact there. Common vocabularies (GPT, Llama,
     Qwen) hold each of these words as one token; what a chat template adds comes on top.
     """
     source = random.Random(key)  # noqa: S311 - a text, no cryptography
-    return " ".join(source.choices(WORDS, k=tokens)[:first])
+    return " ".join(source.choices(WORDS, k=tokens))

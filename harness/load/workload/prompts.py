@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.engines.models.vocabulary import SPECIAL, Vocabulary
 from harness.engines.tokens import VOCABULARY
@@ -18,6 +19,9 @@ from harness.wire import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+Prompts = Literal["words", "chat", "ids"]
+"""How the length of a prompt is kept; see `harness.load.target.Target.prompts`."""
 
 LEAST_WORDS = 16
 """With fewer words prompts would begin alike, and a cache of prefixes would hold them."""
@@ -58,19 +62,32 @@ class Wording:
                 f"a chat of {count} tokens: its template and first word are {self.added} already. "
                 f"Ask for at least {self.added + 1}, or send ids, which no template reaches."
             )
-        source = random.Random(key)  # noqa: S311 - a text, not a secret
-        return " ".join([self.opener, *source.choices(self.words, k=count - self.added)])
+        return f"{self.opener}{self.more(count - self.added, key)}"
+
+    def more(self, count: int, key: str) -> str:
+        """``count`` words that follow from ``key``, each behind a space."""
+        return _more(self.words, count, key)
 
     def draw(self, count: int, key: str) -> list[int]:
         """``count`` ids that follow from ``key``."""
-        return random.Random(key).choices(self.ids, k=count)  # noqa: S311 - likewise
+        return random.Random(key).choices(self.ids, k=count)  # noqa: S311 - a text, not a secret
 
 
-def single_words(candidates: Sequence[str], ids_of: Callable[[str], Sequence[int]]) -> Wording:
+@lru_cache(maxsize=256)
+def _more(words: tuple[str, ...], count: int, key: str) -> str:
+    source = random.Random(key)  # noqa: S311 - likewise
+    return "".join([f" {word}" for word in source.choices(words, k=count)]) if count > 0 else ""
+
+
+def single_words(
+    candidates: Sequence[str], ids_of: Callable[[str], Sequence[int]], others: Sequence[str] = ()
+) -> Wording:
     """The ``candidates`` that a tokenizer holds as one token each behind a space, with their ids.
 
-    ``ids_of`` is asked a few times, and where some are cut in pieces once for each besides. All
-    that are kept are then counted together, which must come to their number.
+    And of the ``others`` too where those are too few: a gateway that counts for itself, to pass on
+    what is too long for a model, finds made-up words longer than they are. ``ids_of`` is asked a
+    few times, and where some are cut in pieces once for each besides. All that are kept are then
+    counted together, which must come to their number.
 
     Raises:
         PromptError: fewer than `LEAST_WORDS` are.
@@ -81,15 +98,20 @@ def single_words(candidates: Sequence[str], ids_of: Callable[[str], Sequence[int
     def counted(words: Sequence[str]) -> Sequence[int]:
         return ids_of(" ".join([opener, *words]))[empty:]
 
+    def single(words: Sequence[str]) -> tuple[str, ...]:
+        found = (word for word in words if len(counted([word] * 3)) == 3)
+        return tuple(islice(found, _ENOUGH_WORDS))
+
     kept = tuple(candidates)
     if len(found := counted(kept)) != len(kept):
-        single = (word for word in kept if len(counted([word] * 3)) == 3)
-        kept = tuple(islice(single, _ENOUGH_WORDS))
+        kept = single(candidates)
+        kept = kept if len(kept) >= LEAST_WORDS else kept + single(others)
         found = counted(kept)
     if len(kept) < LEAST_WORDS or len(found) != len(kept):
         raise PromptError(
-            f"the tokenizer knows {len(kept)} of {len(candidates)} common words as one token "
-            f"each, fewer than {LEAST_WORDS}: no prompt of words has an exact count. Send ids."
+            f"the tokenizer knows {len(kept)} of {len(candidates) + len(others)} common words as "
+            f"one token each, fewer than {LEAST_WORDS}: no prompt of words has an exact count. "
+            "Send ids."
         )
     return Wording(words=kept, opener=opener, ids=tuple(found))
 

@@ -25,13 +25,16 @@ EXPLAINED = {
 Prompts of an exact number of tokens need a server that says what a text is in tokens: vLLM and
 llama.cpp do (/tokenize, /extras/tokenize), Ollama and most gateways do not.
 
-Remedy: name the engine behind with --tokenizer URL, or ask for --prompts words.""",
+Remedy: name the engine behind with --tokenizer URL, or ask for --prompts words. In a load with
+Locust --tokenizer PROVIDER=URL names that of a provider, and --model asks only what it serves.""",
     "load.tokenizer-mismatch": """A prompt had another number of tokens than was asked for
 
 What a server reports as usage.prompt_tokens is what it computed. It must be the number asked for
-at the first answer, and at every answer after it.
+at the first answer, and at every answer after it. Where streams do not tell it, or tell another
+count than an answer in one piece does, the first is asked in one piece.
 
-Remedy: look whether the tokenizer belongs to another model, or something adds to the prompt.""",
+Remedy: look whether the tokenizer belongs to another model, or something adds to the prompt, or
+another engine has answered in its place.""",
     "load.prompt": """A prompt of so many tokens cannot be made
 
 What the chat template adds is more than was asked for, or the tokenizer knows too few words as
@@ -69,11 +72,13 @@ class Tokenizer:
         """
         said = []
         for path in PATHS:
-            status, told = self._asked(path, text)
-            tokens = told.get("tokens") if isinstance(told, dict) else None
-            if status == 200 and isinstance(tokens, list):
-                return [int(token) for token in tokens]
-            said.append(f"{path}: {_brief(status, told)}")
+            for model in (self.model, None):  # a gateway may have another name for it
+                status, told = self._asked(path, text, model)
+                tokens = told.get("tokens") if isinstance(told, dict) else None
+                if status == 200 and isinstance(tokens, list):
+                    return [int(token) for token in tokens]
+                if model is not None:
+                    said.append(f"{path}: {_brief(status, told)}")
         raise TokenizerError(
             "load.tokenizer-missing",
             f"{self.api_root} does not say what a text is in tokens of {self.model!r} "
@@ -81,9 +86,10 @@ class Tokenizer:
             "--prompts words.",
         )
 
-    def _asked(self, path: str, text: str) -> tuple[int | None, Any]:
+    def _asked(self, path: str, text: str, model: str | None) -> tuple[int | None, Any]:
         """The status, and what was said: JSON, or why there is none."""
-        body = {"model": self.model, "prompt": text, "content": text, "input": text}
+        named = {} if model is None else {"model": model}
+        body = {**named, "prompt": text, "content": text, "input": text}
         recorded = blocking.exchange(
             Request(
                 method="POST",
@@ -98,6 +104,8 @@ class Tokenizer:
 
 
 def _brief(status: int | None, told: Any) -> str:
-    error = told.get("error") if isinstance(told, dict) else told
-    message = str(error.get("message") if isinstance(error, dict) else error)
-    return message if status is None else f"{status} {message[:100]}"
+    if status is None:
+        return str(told)
+    error = told.get("error") if isinstance(told, dict) else None
+    message = error.get("message") if isinstance(error, dict) else error
+    return f"{status} {str(message)[:100]}" if message else str(status)

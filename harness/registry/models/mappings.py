@@ -275,6 +275,11 @@ class Gateway(Source):
     cors_origins: Sequence[Text] = Field(description="Browser origins that may call it")
     master_key: EnvRef = Field(description="Key every client must send")
     metrics: bool = Field(description="Whether it exposes Prometheus metrics")
+    drop_params: bool = Field(
+        default=False,
+        description="Whether a parameter that a provider does not know is left out of what it is "
+        "asked; else the request is refused",
+    )
     health: Health = Field(description="Readiness probe that costs no completion")
 
 

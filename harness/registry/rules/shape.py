@@ -58,7 +58,7 @@ CONFLICT = declare(
         title="The keys of one entry do not fit together",
         why="Each key is right by itself, but together they leave open what is meant, such as "
         "a provider with two addresses.",
-        remedy="Keep the one that is meant.",
+        remedy="Keep the keys that belong together, and add what the message asks for.",
         failing="model-mappings.yaml: "
         "{routes: {patterns: [{match: 'x*', provider: local, route: tiny}]}}",
         passing="model-mappings.yaml: {routes: {patterns: [{match: 'x*', route: tiny}]}}",

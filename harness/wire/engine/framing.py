@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from harness.wire.engine.recorded import KEPT_A_READ
+from harness.wire.http1 import chunk_size, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,12 +23,8 @@ _STATUS = re.compile(rb"HTTP/1\.(?P<minor>[01]) (?P<code>\d{3})(?=[ \r\n])")
 _FIELD = re.compile(
     rb"^(content-length|transfer-encoding|connection):[ \t]*([^\r\n]*?)[ \t]*\r?$", re.MULTILINE
 )
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*")
 EMPTY_LINE = b"\r\n\r\n"
 _BODILESS = frozenset({204, 304})
-_MOST_KNOWN = 4096
-_known: dict[bytes, int] = {}
-"""What lines with the size of a chunk say: streams have few sizes, and each is read once."""
 
 
 class _Mode(Enum):
@@ -138,8 +135,8 @@ class Framing:
             if end < 0:
                 self._rest = data[at:]
                 return False
-            length = _known.get(line := data[at:end], -1)
-            if length < 0 and (length := _length(line)) < 0:
+            length = sizes.get(line := data[at:end], -1)
+            if length < 0 and (length := chunk_size(line)) < 0:
                 return self._until_close()
             at = end + 2
             self._trailing = length == 0
@@ -157,14 +154,3 @@ class Framing:
     def _until_close(self) -> bool:
         self._mode, self._rest, self.midway = _Mode.UNTIL_CLOSE, b"", False
         return False
-
-
-def _length(line: bytes) -> int:
-    """Read the size of a chunk; -1 if ``line`` is none."""
-    size = _SIZE.fullmatch(line)
-    if size is None:
-        return -1
-    if len(_known) >= _MOST_KNOWN:
-        _known.clear()
-    _known[line] = length = int(size[1], 16)
-    return length

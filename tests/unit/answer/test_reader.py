@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -185,8 +187,6 @@ requests = st.sampled_from(
 
 
 def _event(value: object) -> bytes:
-    import json  # noqa: PLC0415
-
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
@@ -216,10 +216,128 @@ def _timeless(answer: Answer) -> object:
         answer.status,
         answer.streamed,
         answer.wholeness,
-        tuple(replace(e, at_ns=0, after_ns=0, merged=False) for e in answer.events),
-        tuple(replace(d, at_ns=0, after_ns=0, merged=False) for d in answer.deltas),
+        tuple(e._replace(at_ns=0, after_ns=0, merged=False) for e in answer.events),
+        tuple(d._replace(at_ns=0, after_ns=0, merged=False) for d in answer.deltas),
         (answer.text, answer.usage, answer.error, answer.done, answer.model, answer.ids),
         dict(answer.finish_reasons),
         (answer.body, answer.body_fault),
         answer.response.body,
     )
+
+
+deltas = st.sampled_from(
+    [
+        *({"role": "assistant"}, {"role": "assistant", "content": ""}, {}, None, 7),
+        *({"content": "Grüße"}, {"content": " hello"}, {"content": None, "refusal": "no"}),
+        *({"reasoning": "hm", "reasoning_content": "hm"}, {"reasoning": "", "content": "x"}),
+        {"tool_calls": [{"index": 0, "function": {"name": "look", "arguments": ""}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}, 3]},
+        {"function_call": {"name": "look"}, "content": "then"},
+    ]
+)
+chosen = st.fixed_dictionaries(
+    {"delta": deltas, "finish_reason": st.sampled_from([None, None, "stop", "length", 1])},
+    optional={
+        "index": st.sampled_from([0, 0, 0, 1, 2, True, None, "0"]),
+        "text": st.sampled_from(["legacy", "", 3]),
+    },
+)
+chunks = st.fixed_dictionaries(
+    {"choices": st.lists(chosen | st.integers(), max_size=2) | st.none()},
+    optional={
+        "id": st.sampled_from(["c1", "c2", "", 4]),
+        "model": st.sampled_from(["m", "", None]),
+        "object": st.sampled_from(["chat.completion.chunk", "error"]),
+        "usage": st.sampled_from([None, {"completion_tokens": 3}, {}]),
+        "error": st.sampled_from([None, {"message": "gone"}, "gone", "", {}]),
+    },
+)
+said = st.one_of(
+    st.builds(json.dumps, chunks, ensure_ascii=st.booleans()).map(str.encode),
+    st.sampled_from(
+        [
+            *(b"[DONE]", b"{", b"NaN", b'{"id":"\xff"}', b" {} ", b"{} x", b'{"id":1}{}', b"[1]"),
+            *(b"\xef\xbb\xbf{}", b"  " + b"[" * 3000, b"", b'{"model":"a","model":"b"}   '),
+        ]
+    ),
+)
+streams = st.tuples(
+    st.lists(said, max_size=8),
+    st.sampled_from([b"\n\n", b"\r\n\r\n", b"\r\r"]),
+    st.sampled_from([b"", b": ping\n\n", b"event: error\n"]),
+).map(lambda one: b"".join(one[2] + b"data: " + data + one[1] for data in one[0]))
+
+
+def strict(data: bytes) -> tuple[Any, bool]:
+    """The JSON in ``data`` and whether there is some, as plainly as it can be had."""
+    try:
+        found = json.loads(data.decode("utf-8"))
+        return found, not re.search(r"NaN|Infinity", data.decode())
+    except (ValueError, RecursionError):
+        return None, False
+
+
+def text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def tokens(part: Any) -> list[tuple[str, str]]:
+    if not isinstance(part, dict):
+        return []
+    thought = text(part.get("reasoning_content")) or text(part.get("reasoning"))
+    listed = part["tool_calls"] if isinstance(part.get("tool_calls"), list) else []
+    calls = [call.get("function") for call in listed if isinstance(call, dict)]
+    found = [("reasoning", thought), ("content", text(part.get("content")))]
+    found.append(("refusal", text(part.get("refusal"))))
+    found += [
+        ("tool", text(call.get("arguments")) or text(call.get("name")))
+        for call in (*calls, part.get("function_call"))
+        if isinstance(call, dict)
+    ]
+    return [(kind, words) for kind, words in found if words]
+
+
+@settings(deadline=None)
+@given(streams, st.lists(st.integers(min_value=0), max_size=12))
+def test_a_stream_says_what_its_events_say_one_by_one(body: bytes, cuts: list[int]) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    url = "http://127.0.0.1/v1/chat/completions"
+    answer = answers.read(exchange(head + body, cuts, url=url, asked=b"", end=End.EOF))
+    found: list[tuple[object, ...]] = []
+    finished: dict[int, str] = {}
+    indexes: set[int] = set()
+    objects = []
+    for event in answer.events:
+        document, good = strict(event.data)
+        assert (event.json if good else None) == (document if good else None)
+        assert bool(event.fault) is not (good or event.data == b"[DONE]")
+        if not good or not isinstance(document, dict):
+            continue
+        objects.append(document)
+        listed = document["choices"] if isinstance(document.get("choices"), list) else []
+        for choice in listed:
+            if isinstance(choice, dict):
+                index = choice.get("index")
+                index = index if type(index) is int else 0
+                indexes.add(index)
+                legacy = [("content", choice["text"])] if text(choice.get("text")) else []
+                for kind, words in legacy + tokens(choice.get("delta")):
+                    stamps = (event.at_ns, event.after_ns, event.merged)
+                    found.append((*stamps, kind, words, index))
+                if text(choice.get("finish_reason")):
+                    finished[index] = choice["finish_reason"]
+
+    assert [tuple(delta) for delta in answer.deltas] == found
+    assert answer.text == "".join(
+        str(words) for *_, kind, words, index in found if kind == "content" and index == 0
+    )
+    assert answer.finish_reasons == finished
+    assert set(answer.indexes) == indexes
+    assert answer.done is any(event.data == b"[DONE]" for event in answer.events)
+    names = [text(one.get("id")) for one in objects]
+    assert answer.ids == tuple(dict.fromkeys(filter(None, names)))
+    assert answer.model == next(filter(None, (text(one.get("model")) for one in objects)), None)
+    usages = [one["usage"] for one in objects if isinstance(one.get("usage"), dict)]
+    assert answer.usage == (usages[-1] if usages else None)
+    errors = [one for one in objects if one.get("error") or one.get("object") == "error"]
+    assert (answer.error is not None) is bool(errors)

@@ -25,6 +25,22 @@ def test_shares_are_held_against_weights(counts: dict[str, int], verdict: Verdic
     assert judge_balance("group", WEIGHTS, counts, ()).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("counts", "verdict"),
+    [
+        ({"native": 111, "python": 49}, Verdict.PASS),
+        ({"native": 160}, Verdict.PASS),
+        ({"native": 120, "stranger": 40}, Verdict.FAIL),
+        ({}, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_who_is_picked_by_load_owes_no_share(counts: dict[str, int], verdict: Verdict) -> None:
+    even = {"native": 1, "python": 1}
+    found = judge_balance("group", even, counts, (), strategy="least-busy")
+    assert found.verdict is verdict
+    assert "least-busy" in found.asked
+
+
 def test_a_correct_balancer_is_not_failed() -> None:
     seeded = random.Random(7)
     verdicts = Counter(

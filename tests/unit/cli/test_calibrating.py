@@ -83,6 +83,22 @@ def test_it_says_how_well_it_predicts_and_what_a_step_costs(
     assert told["batching"]["scheduler"]["num_blocks"] == 100
 
 
+@pytest.mark.usefixtures("calibrated")
+def test_what_took_minutes_is_printed_where_it_cannot_be_written(tmp_path: Path) -> None:
+    out = tmp_path / "a-folder.json"
+    out.symlink_to(tmp_path / "no" / "such" / "place")
+    result = run("http://127.0.0.1:1", "--out", str(out))
+    assert result.exit_code == 1
+    assert "cannot be written: No such file" in result.stderr
+    assert '"held_out_error"' in result.stdout
+
+
+def test_a_server_elsewhere_is_loaded_only_with_live(calibrated: list[dict[str, Any]]) -> None:
+    assert run("http://192.0.2.1:1").exit_code == 2
+    assert calibrated == []
+    assert run("http://192.0.2.1:1", "--live").exit_code == 0
+
+
 def test_programs_get_json(calibrated: list[dict[str, Any]]) -> None:
     assert json.loads(run("http://127.0.0.1:1", "--json").stdout)["held_out_error"]["all"] == 0
     assert calibrated
@@ -106,6 +122,8 @@ def test_a_wrong_call_is_2_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> Non
         nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
     for words, said in (
         (("http://127.0.0.1:1", "--key-env", "NO_SUCH_KEY"), "calibrate.no-key"),
+        (("http://192.0.2.1:1",), "load.target-not-live"),
+        (("http://127.0.0.1:1", "--out", "/no/such/folder/c.json"), "there is no folder"),
         (("nobody", "--config", "config"), "calibrate.no-provider"),
         ((nobody,), "calibrate.no-answer"),
         (("ftp://nowhere",), "calibrate.url"),

@@ -66,6 +66,8 @@ def test_the_list_names_cards_and_models() -> None:
         (("--gpu", "rtx5000-16g", "--model", "llama-2-13b"), 1, "[capacity.no-room]"),
         ((*CLAIMED, "--len", "99999"), 2, "context of 32,768"),
         ((*CLAIMED, "--len", "0"), 2, "0 is not in the range"),
+        ((*CLAIMED, "--memory", "0GiB"), 2, "--memory is 0 GiB: give more than 0"),
+        ((*CLAIMED, "--memory", "99999999999GiB"), 2, "at most 1048576GiB"),
         ((*CLAIMED, "--kv-cache-dtype", "int3"), 2, "int3"),
         ((*CLAIMED, "--weights", "heavy"), 2, "'heavy' is no size"),
     ],

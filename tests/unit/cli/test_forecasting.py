@@ -43,6 +43,9 @@ def test_programs_get_every_run() -> None:
         (("--duration", "soon"), "write 90s"),
         (("--prompt", "9000"), "do not fit"),
         (("--rate", "0"), "range"),
+        (("--spread", "1e9"), "range"),
+        (("--rate", "1e9", "--duration", "1d"), "simulate at most 20,000,000"),
+        (("--rate", "inf"), "rate_per_s is inf"),
     ],
 )
 def test_a_wrong_call_is_2_with_a_remedy(options: tuple[str, ...], said: str) -> None:

@@ -56,6 +56,8 @@ SLO = ("--slo", "p95 ttft < 500ms")
             "load.tokenizer-missing",
         ),
         ((*SLO, "--target", nobody(), "--model", "m", "--key-env", "NO_SUCH"), "load.no-key"),
+        ((*SLO, "--target", nobody(), "--model", "m", "--name", "../x"), "load.name"),
+        ((*SLO, "--target", nobody(), "--model", "m", "--name", ""), "load.name"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(
@@ -113,6 +115,7 @@ def test_its_errors_are_explained() -> None:
         "load.tokenizer-missing",
         "load.tokenizer-mismatch",
         "load.prompt",
+        "load.no-block",
     ):
         assert CliRunner().invoke(main, ["explain", name]).exit_code == 0
 
@@ -175,6 +178,25 @@ def test_programs_get_the_figures_and_what_they_are_worth(tmp_path: Path) -> Non
     said = json.loads(load("compare", str(folder), "--json").stdout)
     assert said["verdict"] == "pass"
     assert said["compared"][0]["worth"]["false_alarms"] < 0.01
+    assert [one["unit"] for one in said["compared"]] == [*["ms"] * 4, "tokens/s", "share"]
+    assert (said["confidence"], said["requests"]) == (0.98, 32 * 40)
+
+
+def test_a_comparison_that_was_interrupted_never_passes_and_says_how_far_it_came(
+    tmp_path: Path,
+) -> None:
+    folder = write(tmp_path / "c", 0.0, arms=order(8), partial="interrupted")
+    result = load("compare", str(folder), "--metric", "ttft.p50")
+    assert result.exit_code == 3, result.output
+    assert "inconclusive: interrupted: 7 blocks were measured" in result.output
+
+
+def test_one_without_a_whole_block_is_no_comparison(tmp_path: Path) -> None:
+    folder = write(tmp_path / "c", 0.0, arms="ABB", partial="interrupted")
+    result = load("compare", str(folder))
+    assert result.exit_code == 2
+    assert "load.no-block: interrupted before the first block" in result.stderr
+    assert "not measured in turn" not in result.output
 
 
 def test_two_records_made_one_after_the_other_are_compared_and_it_is_said(tmp_path: Path) -> None:
@@ -182,6 +204,15 @@ def test_two_records_made_one_after_the_other_are_compared_and_it_is_said(tmp_pa
     result = load("compare", str(a), str(b), "--metric", "ttft.p50")
     assert result.exit_code == 1, result.output
     assert "not measured in turn" in result.output
+
+
+def test_a_search_is_no_record_of_one_load(tmp_path: Path) -> None:
+    a, b = (write(tmp_path / name, 0.0, arms=None) for name in ("a", "b"))
+    facts = json.loads((b / "run.json").read_text())
+    (b / "run.json").write_text(json.dumps({**facts, "profile": "find"}))
+    result = load("compare", str(a), str(b))
+    assert result.exit_code == 2
+    assert "holds a search" in result.stderr
 
 
 def test_a_partial_record_never_passes(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from harness.contract.check import checks, find
 from harness.contract.lane import Observations, judge
-from harness.contract.mutants import MUTANTS, Mutant, kills, table
+from harness.contract.mutants import Mutant, kills, mutants, table
 from harness.evidence.record import Verdict
 
 EVERY = checks(lane=None)
@@ -18,10 +18,10 @@ def test_the_reference_passes_what_the_mutants_must_fail(good: Observations) -> 
 
 
 def test_no_check_is_without_a_mutant() -> None:
-    assert {m.check for m in MUTANTS} == {c.id for c in EVERY}
+    assert {m.check for m in mutants()} == {c.id for c in EVERY}
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.check}-{m.about}")
+@pytest.mark.parametrize("mutant", mutants(), ids=lambda m: f"{m.check}-{m.about}")
 def test_a_check_fails_its_mutant(good: Observations, mutant: Mutant) -> None:
     (result,) = judge(mutant.breaks(good), [find(mutant.check)])
     assert result.verdict is Verdict.FAIL

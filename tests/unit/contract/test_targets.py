@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.contract.targets import TargetError, install, targets
+from harness.contract.targets import TargetError, install, public_names, targets
 from harness.engines.installs import KNOWN
-from harness.registry import load
+from harness.registry import examine, load
+from harness.registry.examples import sources
 
 REGISTRY = load(Path(__file__).parents[3] / "config")
 
@@ -79,6 +80,32 @@ def test_all_of_a_kind() -> None:
 def test_who_is_not_there_is_an_error_that_says_what_to_do(word: str, said: str) -> None:
     with pytest.raises(TargetError, match=said):
         targets(REGISTRY, word)
+
+
+def test_a_name_that_two_servers_share_is_not_asked_for_the_contract() -> None:
+    """Its two answers may come from two servers: nothing follows from their being different."""
+    spare = (
+        "type: openai_compatible, status: active, base_url: 'https://{0}.example', models: [{{"
+        "name: {0}, served_as: {0}, context_length: 8192, capabilities: [chat], mode: chat, "
+        "residency: always}}]"
+    )
+    registry, findings = examine(
+        sources(
+            f"providers.yaml: {{providers: {{one: {{{spare.format('one')}}}, "
+            f"two: {{{spare.format('two')}}}}}}}\n"
+            "model-mappings.yaml: {public_models: [both], routes: {exact: {"
+            "one: {provider: one, model: one}, two: {provider: two, model: two}}}, "
+            "load_balancing: {both: {strategy: weighted, members: [{route: one}, {route: two}]}}}"
+        )
+    )
+    assert registry is not None, findings
+    names = public_names(registry)
+    assert "gateway:both" not in names
+    assert "gateway:one" in names
+
+
+def test_of_the_shipped_names_only_public_ones_are_asked() -> None:
+    assert set(public_names(REGISTRY).values()) <= set(REGISTRY.public_models)
 
 
 def test_what_would_make_an_emulated_target_real() -> None:

@@ -129,6 +129,17 @@ def test_browser_origins_go_to_the_environment_where_litellm_reads_them(
     assert f"LITELLM_CORS_ORIGINS={origins}" in compile_files(shipped)[ENV_FILE]
 
 
+def test_no_browser_origin_is_a_list_of_none_and_not_of_all(
+    registry_of: Callable[[str], Registry],
+) -> None:
+    """LiteLLM takes a blank variable for every origin (``proxy_server._get_cors_config``)."""
+    closed = registry_of("model-mappings.yaml: {gateway: {cors_origins: []}}")
+    written = environment(closed)["LITELLM_CORS_ORIGINS"]
+
+    assert written.strip()
+    assert [origin for origin in written.split(",") if origin.strip()] == []
+
+
 def test_required_variables_say_where_they_are_asked_for(shipped: Registry) -> None:
     places = required_variables(shipped)
     assert re.search(r"model-mappings\.yaml:\d+:\d+$", places["LITELLM_MASTER_KEY"])

@@ -13,6 +13,7 @@ import pytest
 
 from harness.evidence import Evidence, Verdict
 from harness.load.locusts import options
+from harness.load.locusts.counting import Counter
 from harness.load.locusts.orders import (
     Orders,
     lags_of,
@@ -34,15 +35,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, *arguments: str, profiles: Any = PROFILES) -> argparse.Namespace:
+def read(
+    folder: Path, *arguments: str, profiles: Any = PROFILES, page: bool = False
+) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument = _without(parser.add_argument, "env_var", "include_in_web_ui")  # type: ignore[method-assign]
     for name, kind in (("users", int), ("spawn-rate", float), ("run-time", float)):
         parser.add_argument(f"--{name}", type=kind, dest="num_users" if name == "users" else None)
     parser.add_argument("--host")
     parser.add_argument("--worker", action="store_true")
+    parser.add_argument("--headless", action="store_true")
     options.add(parser, profiles)
-    return parser.parse_args([f"--sources={folder}", *arguments])
+    shown = [] if page else ["--headless"]
+    return parser.parse_args([f"--sources={folder}", *shown, *arguments])
 
 
 def _without(add: Any, *names: str) -> Any:
@@ -70,6 +75,31 @@ def test_what_is_not_told_is_the_profiles_own(folder: Path) -> None:
     assert setting.run_time_s is None
 
 
+@pytest.mark.parametrize(("name", "users"), [("burst", 32), ("open_loop", 1), ("soak", 16)])
+def test_the_page_is_filled_in_with_what_the_profile_does_of_its_own(
+    folder: Path, name: str, users: int
+) -> None:
+    told = read(folder, f"--load-profile={name}", page=True)
+    assert (told.num_users, told.spawn_rate) == (users, users)
+    assert options.setting(told).users == 0, "left as it is, it is the profile's own"
+    told.load_profile = "ramp"
+    assert options.setting(told).users == users, "what the page shows is what is played"
+    told.load_profile, told.num_users = name, 7
+    assert options.setting(told).users == 7
+    assert options.setting(read(folder, f"--users={users}", page=True)).users == users
+
+
+def test_what_is_typed_into_an_empty_field_of_the_page_is_checked_too(folder: Path) -> None:
+    told = read(folder, page=True)
+    for typed, rate in (("", None), ("2.5", 2.5)):
+        told.rate = typed
+        assert options.setting(told).rate == rate
+    for typed in ("much", "-1"):
+        told.rate = typed
+        with pytest.raises(SettingError, match="give a number"):
+            options.setting(told)
+
+
 def test_one_profile_needs_no_name(folder: Path) -> None:
     assert read(folder, profiles={"ramp": PROFILES["ramp"]}).load_profile == "ramp"
 
@@ -82,6 +112,7 @@ def test_one_profile_needs_no_name(folder: Path) -> None:
         (["--rate=nan"], "no number above 0"),
         (["--rate=1e9"], "give a number"),
         (["--users=0"], "give at least 1"),
+        (["--run-time=0"], "run_time is 0: give a number"),
         (["--users=-3"], "give at least 1"),
         (["--users=1000000"], "give a number"),
         (["--capacity=0"], "give a number"),
@@ -98,6 +129,12 @@ def test_one_profile_needs_no_name(folder: Path) -> None:
         (["--engine-metrics=http://a:x/metrics"], "what is no URL"),
         (["--engine-metrics=vllm="], "what is no URL"),
         (["--engines=some"], "invalid choice"),
+        (["--prompts=tokens"], "invalid choice"),
+        (["--model=tiny,nope"], "--model nope: no engine is expected"),
+        (["--tokenizer=nonsense"], "is no URL"),
+        (["--tokenizer=http://192.0.2.1:80/v1"], "--live"),
+        (["--tokenizer=nope=http://127.0.0.1:1/v1"], "no provider has that name"),
+        (["--tokenizer=http://127.0.0.1:1", "--tokenizer=http://127.0.0.1:2"], "twice"),
         (["--engine-metrics=http://a:1", "--engine-metrics=http://a:1/metrics"], "twice"),
     ],
 )
@@ -152,6 +189,33 @@ def test_a_page_with_a_providers_name_is_asked_with_its_key(
         assert told[1].url == "http://b:2/metrics?a=b"
 
 
+def test_names_that_are_asked_are_told_and_a_host_may_have_any(folder: Path) -> None:
+    asked = options.setting(read(folder, "--model= tiny ,")).targets
+    assert asked == options.setting(read(folder)).targets
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = f"--host=http://127.0.0.1:{server.getsockname()[1]}"
+        told = read(folder, host, "--model=Qwen/Qwen3,tiny", "--prompts=chat")
+    setting = options.setting(told)
+    assert [target.name for target in setting.targets] == ["Qwen/Qwen3", "tiny"]
+    assert setting.targets[1] == asked[0]
+    assert setting.prompts == "chat"
+
+
+def test_a_tokenizer_is_asked_with_the_key_of_its_provider(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyed = "providers.yaml: {providers: {local: {api_key: {env: TEST_KEY}}}}"
+    (folder / "providers.yaml").write_bytes(sources(keyed)["providers.yaml"])
+    monkeypatch.setenv("TEST_KEY", "sk-1")
+    given = ["--tokenizer=local=http://127.0.0.1:1/v1/", "--tokenizer=http://127.0.0.1:2"]
+    told = options.tokenizers(read(folder, *given))
+    assert told == {
+        "local": Counter("http://127.0.0.1:1/v1", "sk-1"),
+        "": Counter("http://127.0.0.1:2"),
+    }
+    assert options.tokenizers(read(folder)) == {}
+
+
 ORDERS = Orders(
     profile="smoke",
     setting=Setting(targets=(Target(name="chat", context=4096, providers=("a", "b")),)),
@@ -185,5 +249,6 @@ def test_what_a_client_knows_of_itself_arrives() -> None:
     vitals.loop_lag.add(12345, 3)
     said = vitals_said(vitals)
     assert lags_of(said["loop_lag"]).counts == vitals.loop_lag.counts
+    assert said["slice_ns"] == vitals.slice_ns
     row = Evidence(check="load.client.cpu", subject="w", asked="?", verdict=Verdict.PASS, value=1.5)
     assert trusted_of(trusted_said(Trusted(evidence=(row,)))).evidence == (row,)

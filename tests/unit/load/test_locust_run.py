@@ -14,11 +14,15 @@ from harness.load.goodput import Met
 from harness.load.journal.journal import Journal, JournalError, Writer
 from harness.load.journal.rows import Row, dump
 from harness.load.locusts import telling
-from harness.load.locusts.orders import Orders, trusted_said
+from harness.load.locusts.clerk import GIVEN_UP
+from harness.load.locusts.counting import ASKED
+from harness.load.locusts.orders import Orders, trusted_said, vitals_said
 from harness.load.locusts.run import STOPPED, Run
 from harness.load.overview.overview import overview
-from harness.load.profiles import PROFILES, Setting, Target
+from harness.load.profiles import PROFILES, Exact, Setting, Target
 from harness.load.trust import Trusted
+from harness.load.workload.prompts import Wording
+from harness.wire.engine import LoadEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +127,18 @@ def test_a_run_that_was_stopped_says_so_and_ends_like_an_interrupt(tmp_path: Pat
     assert telling.code(run, run.summary(), partial, None) == 130
 
 
+@pytest.mark.parametrize(("why", "code"), [(GIVEN_UP, 130), ("the process died", 1)])
+def test_who_wants_to_wait_no_longer_for_rows_gets_the_code_of_an_interrupt(
+    tmp_path: Path, why: str, code: int
+) -> None:
+    run = begun(tmp_path / "j", "a")
+    run.take("a", [line(0)])
+    run.done = {"a": said(1, trouble=f"3 of 4 answers were not judged: {why}")}
+    partial = run.close({}, "unknown")
+    assert partial == f"worker a: 3 of 4 answers were not judged: {why}"
+    assert telling.code(run, run.summary(), partial, None) == code
+
+
 def test_a_full_disk_ends_the_run_with_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +203,20 @@ def test_the_exit_code_is_the_worst_there_is(
     assert str(run.folder) in told
 
 
+def test_prompts_of_another_count_make_it_inconclusive(tmp_path: Path) -> None:
+    run = begun(tmp_path / "j", "a")
+    told = replace(run.orders, exact={"chat": Exact(wording=Wording(), added={"user": 1})})
+    run.orders, run.done = told, {"a": said(2, error_bar=bar(Verdict.PASS))}
+    row = json.loads(line(0)) | {"labels": {ASKED: "7"}, "prompt_tokens": 7}
+    run.take("a", [json.dumps(row).encode(), json.dumps(row | {"prompt_tokens": 8}).encode()])
+    partial, client = run.close({}, "unknown"), telling.trusted(run)
+    summary = run.summary()
+    assert telling.code(run, summary, partial, client) == 3
+    assert any("8 for 7 of chat" in one for one in telling.lines(run, summary, partial, client))
+    kept = {one.check: one.verdict for one in telling.evidence(run, summary, client)}
+    assert kept["load.prompt-tokens"] is Verdict.INCONCLUSIVE
+
+
 def test_a_client_nobody_measured_is_not_believed(tmp_path: Path) -> None:
     run = begun(tmp_path / "j", "a")
     run.take("a", [line(0)])
@@ -194,6 +224,15 @@ def test_a_client_nobody_measured_is_not_believed(tmp_path: Path) -> None:
     client = telling.trusted(run)
     assert client is not None
     assert telling.code(run, run.summary(), None, client) == 3
+
+
+def test_the_table_says_how_the_client_fared(tmp_path: Path) -> None:
+    run = begun(tmp_path / "j", "a")
+    with LoadEngine() as engine:
+        vitals = vitals_said(engine.vitals())
+    run.done = {"a": said(0, vitals=vitals | {"slice_ns": 100_000})}
+    told = telling.lines(run, run.summary(), None, None)
+    assert any(one.startswith("client a: ") and "slices of 0.1 ms" in one for one in told)
 
 
 def test_without_an_error_bar_the_table_says_what_that_means(tmp_path: Path) -> None:

@@ -92,6 +92,9 @@ def test_a_level_that_is_broken_is_cut_short_and_what_was_late_is_counted(tmp_pa
     assert {row.labels.get("given-up") for row in rows} == {"1"}
     assert {row.failure for row in rows} == {"cancelled"}
     assert len(stretch.mets) <= sum("warm" not in row.labels for row in rows)
+    (told,) = session.notes["workers"].values()
+    assert told["vitals"]["exchanges"] >= len(rows)
+    assert "slice_ns" in told["vitals"]
 
 
 def test_an_interrupt_while_the_target_is_asked_ends_it_and_leaves_nothing(tmp_path: Path) -> None:

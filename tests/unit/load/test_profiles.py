@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from harness.load.goodput import objectives
-from harness.load.profiles import PROFILES, Plan, Setting, SettingError, Target, targets_of, words
+from harness.load.profiles import (
+    PROFILES,
+    Ask,
+    Plan,
+    Setting,
+    SettingError,
+    Target,
+    targets_of,
+    words,
+)
+from harness.load.profiles.exact import drawn
 from harness.load.workload.arrival import part
 from harness.registry import load
 from harness.registry.examples import sources
@@ -25,6 +35,12 @@ NAMES = sorted(PROFILES)
 
 def planned(name: str, setting: Setting = SETTING) -> Plan:
     return PROFILES[name].plan(setting)
+
+
+def written(ask: Ask) -> list[str]:
+    """The words of the only message of ``ask``."""
+    (message,) = json.loads(ask.request("http://g.test/v1", key=None).body)["messages"]
+    return str(message["content"]).split()
 
 
 def test_all_profiles_are_there_and_say_what_they_are() -> None:
@@ -66,7 +82,8 @@ def test_requests_are_what_a_gateway_takes(name: str) -> None:
         assert body["model"] in {target.name for target in TARGETS}
         assert body["max_tokens"] >= 1
         assert ("stream_options" in body) is ask.stream
-        prompt = sum(len(text.split()) for _, text in ask.messages)
+        prompt = sum(len(message["content"].split()) for message in body["messages"])
+        assert prompt == sum(drawn(message).tokens for message in ask.messages)
         assert prompt + ask.max_tokens <= 4096
 
 
@@ -99,14 +116,12 @@ def test_the_staircase_goes_from_one_past_the_capacity() -> None:
 def test_full_requests_are_exactly_full(heavy: str) -> None:
     plan = planned("capacity_4096", replace(SETTING, heavy=heavy))  # type: ignore[arg-type]
     ask = plan.ask(7)
-    prompt = len(ask.messages[0][1].split())
+    prompt = len(written(ask))
     assert prompt + ask.max_tokens == 4096
     assert (prompt > ask.max_tokens) is (heavy == "prompt")
     levels = [stage.begin for stage in plan.stages]
     assert {33, 34} <= set(levels)
     assert min(levels) < 33
-    room = planned("capacity_4096", replace(SETTING, template_tokens=30)).ask(7)
-    assert len(room.messages[0][1].split()) + room.max_tokens == 4066
 
 
 def test_a_burst_comes_and_goes() -> None:
@@ -133,10 +148,7 @@ def test_a_trace_is_replayed(name: str) -> None:
     moments = list(plan.arrivals())
     assert moments == sorted(moments)
     asks = [plan.ask(number) for number in range(len(moments))]
-    assert all(
-        len(ask.messages[0][1].split()) + ask.max_tokens <= 4096 and ask.messages[0][1]
-        for ask in asks
-    )
+    assert all(len(written(ask)) + ask.max_tokens <= 4096 and ask.messages[0][1] for ask in asks)
 
 
 def test_equal_blocks_of_a_trace_are_equal_text(tmp_path: Path) -> None:
@@ -147,7 +159,7 @@ def test_equal_blocks_of_a_trace_are_equal_text(tmp_path: Path) -> None:
     path = tmp_path / "two.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
     plan = planned("open_loop", replace(SETTING, trace=str(path)))
-    one, other = (plan.ask(number).messages[0][1].split() for number in range(2))
+    one, other = (written(plan.ask(number)) for number in range(2))
     assert len(one) == len(other) == 1100
     assert one[:1024] == other[:1024]
     assert one[1024:] != other[1024:]
@@ -184,6 +196,20 @@ def test_turns_of_a_conversation_share_their_beginning() -> None:
     assert len(shared) == 4
 
 
+def test_a_conversation_that_outgrows_the_model_drops_what_was_said_first() -> None:
+    roomy, narrow = (
+        planned("cache", Setting(targets=(replace(TARGETS[0], context=limit),)))
+        for limit in (4096, 700)
+    )
+    lengths = [len(narrow.ask(number).messages) for number in range(3, 400, 4)]
+    assert min(lengths) < len(roomy.ask(3).messages) == 8
+    for number in range(400):
+        ask, whole = narrow.ask(number), roomy.ask(number)
+        assert ask.messages[0] == whole.messages[0]
+        assert ask.messages[1:] == whole.messages[len(whole.messages) - len(ask.messages) + 1 :]
+        assert sum(drawn(message).tokens for message in ask.messages) + ask.max_tokens <= 700
+
+
 def test_an_engine_dies_and_comes_back() -> None:
     plan = planned("fallback", replace(SETTING, run_time_s=30.0))
     assert [(one.at_s, one.provider, one.revive) for one in plan.breaks] == [
@@ -218,13 +244,17 @@ def test_mixed_loads_mix() -> None:
         ("run_time_s", 0.5),
         ("run_time_s", float("inf")),
         ("capacity", 0),
-        ("template_tokens", -1),
         ("faster", 0.0),
     ],
 )
 def test_absurd_numbers_are_refused_with_what_to_give(name: str, value: float) -> None:
     with pytest.raises(SettingError, match="give a number from"):
         replace(SETTING, **{name: value})  # type: ignore[arg-type]
+
+
+def test_prompts_are_kept_in_one_of_three_ways() -> None:
+    with pytest.raises(SettingError, match="give one of words, chat, ids"):
+        replace(SETTING, prompts="tokens")  # type: ignore[arg-type]
 
 
 def test_nobody_to_ask_is_an_error() -> None:
@@ -250,5 +280,5 @@ def test_the_claimed_card_stands_behind_a_public_name() -> None:
 
 def test_words_are_counted_exactly_and_begin_alike() -> None:
     assert len(words("a", 1000).split()) == 1000
-    assert words("a", 512, first=100) == " ".join(words("a", 512).split()[:100])
+    assert words("a", 100) == " ".join(words("a", 512).split()[:100])
     assert words("a", 10) != words("b", 10)

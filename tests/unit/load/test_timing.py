@@ -145,11 +145,29 @@ def verdicts(answers_: list[Answer], limit: float | None) -> dict[str, Verdict]:
 
 
 def test_figures_under_their_limits_pass_and_carry_samples_unit_and_interval() -> None:
-    found = judge("s", [whole(ttft) for ttft in range(20, 100)], lambda *_: 1000)
+    found = judge("s", [whole(20 + 37 * at % 80) for at in range(80)], lambda *_: 1000)
     assert {e.verdict for e in found} == {Verdict.PASS}
     for evidence in found:
         assert (evidence.n, evidence.unit) == (80, "ms")
         assert evidence.interval is not None
+
+
+def test_answers_that_stalled_together_count_as_one_stall() -> None:
+    """Five of 240, apart, are few enough for a p95; in one stall they may be the first of many."""
+    apart = [whole(400 if at % 48 == 0 else 50) for at in range(240)]
+    together = [whole(400 if at < 5 else 50) for at in range(240)]
+    check = "latency.ttft.p95"
+    assert verdicts(apart, 390.0)[check] is Verdict.PASS
+    assert verdicts(together, 390.0)[check] is Verdict.INCONCLUSIVE
+
+
+def test_a_queue_that_keeps_the_limit_all_along_passes_though_its_quantile_has_no_bound() -> None:
+    found = judge("s", [whole(ttft) for ttft in range(20, 120)], lambda *_: 1000)
+    by_check = {evidence.check: evidence for evidence in found}
+    assert by_check["latency.ttft.p95"].verdict is Verdict.PASS
+    assert by_check["latency.ttft.p95"].interval is None
+    few = {one.check: one for one in judge("s", [whole(50)] * 40, lambda *_: 1000)}
+    assert few["latency.ttft.p95"].verdict is Verdict.INCONCLUSIVE
 
 
 def test_figures_above_their_limits_fail() -> None:

@@ -117,6 +117,7 @@ def seen(*engines: Sampled, evidence: tuple[Evidence, ...] = ()) -> Overview:
         ),
         due=len(kept),
         whole=sum(each.met.whole for each in kept),
+        given_up=0,
         merged=3,
         chunks=1000,
         bins=timeline(kept),
@@ -268,6 +269,32 @@ def test_an_empty_load_is_drawn_as_one() -> None:
     assert "No request of this load was kept." in text
     assert "Whether any failed is not known." in text
     Outline(text)
+
+
+def test_what_was_given_up_on_purpose_is_no_failure_of_the_server(whole: Overview) -> None:
+    kept = [
+        replace(each, failure="cancelled", labels={"given-up": "1"}) if each.failure else each
+        for each in rows()
+    ]
+    cut = replace(
+        whole,
+        given_up=sum(bool(each.labels) for each in kept),
+        bins=timeline(kept),
+        flow=timeline(kept, each=4),
+        staircase=staircase(kept),
+        failures=(),
+    )
+    text = load_page(cut)
+
+    Outline(text)
+    assert "<dt>Failed</dt><dd>0<small>" in text
+    assert "<dt>Given up</dt><dd>30<small>" in text
+    assert "<small>cut short</small>" in text
+    assert "No answer failed." in text
+    assert "cancelled" not in text
+    assert panels(cut, None, None)[-1].title == "Not answered"
+    assert [line.label for line in panels(cut, None, None)[-1].lines] == ["given up"]
+    assert "Given up" not in load_page(whole)
 
 
 def test_every_step_stands_in_the_table_with_interval_and_samples(whole: Overview) -> None:

@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from harness.evidence import Counts, Evidence, GateReport
 from harness.gate import Policy, judge
-from harness.report.view import Kind, headline, items, kind, sections, tallies, visible
+from harness.report.html import page
+from harness.report.junit import junit
+from harness.report.markdown import markdown
+from harness.report.view import (
+    Kind,
+    headline,
+    items,
+    kind,
+    plain_engine,
+    sections,
+    tallies,
+    visible,
+)
 
 if TYPE_CHECKING:
     Example = Any
@@ -44,6 +56,23 @@ def test_what_is_accepted_does_not_block(red: Example) -> None:
 
     assert section.blocking == ()
     assert {note.kind for note in section.remarks} == {Kind.KNOWN}
+
+
+def test_real_engines_among_emulated_ones_are_named_wherever_it_is_told(green: Example) -> None:
+    kinds = {"ollama": "emulated", "vllm": "real", "llama": "emulated"}
+    run = green.run.model_copy(update={"engine": "mixed", "engines": kinds})
+    records = [one.model_copy(update={"engine": "mixed"}) for one in green.evidence]
+    said = "engine: vllm real, others emulated"
+
+    assert plain_engine(run) == said
+    for drawn in (
+        page(run, records, green.report),
+        markdown(run, records, green.report),
+        junit(run, records, green.report),
+    ):
+        assert said in drawn
+        assert "mixed" not in drawn
+    assert plain_engine(green.run) == "engine: emulated"
 
 
 def test_a_fail_with_a_deviation_is_known(green: Example) -> None:

@@ -10,7 +10,7 @@ import pytest
 from harness.engines.engine import EngineError
 from harness.engines.real.ollama_facade import OllamaFacade
 from harness.registry import load
-from harness.stack import TIERS, Stack, kinds_of, one_kind, require
+from harness.stack import TIERS, Stack, in_words, kinds_of, one_kind, require
 from harness.stack.fleet import missing
 
 if TYPE_CHECKING:
@@ -50,6 +50,25 @@ def test_different_kinds_together_are_mixed(kinds: list[Behind], one: str) -> No
     assert one_kind(kinds) == one
 
 
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        ({"a": "real", "b": "real"}, "real"),
+        ({"a": "emulated"}, "emulated"),
+        ({}, "none"),
+        ({"a": "emulated", "vllm": "real", "c": "emulated"}, "vllm real, others emulated"),
+        ({"a": "real", "b": "real", "c": "emulated"}, "c emulated, others real"),
+        ({"a": "real", "b": "emulated"}, "a real, b emulated"),
+        (
+            {"a": "remote", "b": "real", "c": "real", "d": "emulated", "e": "emulated"},
+            "a remote, b, c real, others emulated",
+        ),
+    ],
+)
+def test_of_several_kinds_it_is_said_who_is_which(kinds: dict[str, Behind], said: str) -> None:
+    assert in_words(kinds) == said
+
+
 def test_emulated_engines_need_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     require(REGISTRY, "emulated")
@@ -73,7 +92,8 @@ def stack(tmp_path: Path) -> Stack:
     stack = Stack(REGISTRY, client=cast("Any", None), directory=tmp_path, seed=1)
     for name in REGISTRY.enabled_providers():
         real = name == "vllm"
-        each = SimpleNamespace(kind="real" if real else "emulated", start_s=35.0 if real else 0.3)
+        kind = "real" if real else "emulated"
+        each = SimpleNamespace(id=name, kind=kind, start_s=35.0 if real else 0.3)
         stack.engines[name] = cast("Any", each)
     return stack
 
@@ -95,6 +115,19 @@ def stack(tmp_path: Path) -> Stack:
 )
 def test_evidence_says_what_stood_behind_its_subject(stack: Stack, subject: str, kind: str) -> None:
     assert stack.kind_of(subject) == kind
+
+
+@pytest.mark.parametrize(
+    ("subject", "said"),
+    [
+        ("gateway:qwen-coder-vllm", "real"),
+        ("qwen-coder-vllm [down: none]", "vllm real, others emulated"),
+    ],
+)
+def test_a_figure_of_several_engines_names_those_that_differ(
+    stack: Stack, subject: str, said: str
+) -> None:
+    assert stack.told_of(subject) == said
 
 
 def test_what_concerns_the_whole_has_the_kind_of_the_whole(stack: Stack) -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import math
 import random
+from fractions import Fraction
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.evidence import Verdict
-from harness.statistics import chi_square_tail, quantile, within
+from harness.statistics import bounding_ranks, chi_square_tail, memory_at, quantile, within
 
 SAMPLES = st.lists(st.floats(0, 1e6), min_size=1, max_size=200)
 
@@ -56,6 +59,46 @@ def test_the_interval_covers_the_true_quantile_as_often_as_it_claims() -> None:
         assert found.high is not None
         covered += found.low <= true_p95 <= found.high
     assert covered / len(draws) >= 0.95
+
+
+@pytest.mark.parametrize(("n", "q"), [(1, 0.5), (20, 0.5), (72, 0.95), (240, 0.95), (900, 0.99)])
+def test_the_ranks_are_those_of_the_binomial_distribution(n: int, q: float) -> None:
+    """Counted one by one: the outermost ranks whose chance to miss is at most a tail."""
+    below_it = Fraction(round(100 * q), 100)
+    chances = [math.comb(n, k) * below_it**k * (1 - below_it) ** (n - k) for k in range(n)]
+    below = list(accumulate(chances))
+    low = max((k + 1 for k in range(n) if below[k] <= 0.025), default=None)
+    high = min((k + 1 for k in range(n) if 1 - below[k] <= 0.025), default=None)
+    assert bounding_ranks(n, q) == (low, high)
+
+
+def test_samples_that_remember_are_covered_only_if_they_count_as_fewer() -> None:
+    """Latencies with an autocorrelation of 0.9, as of a queue near its limit; the median is 1."""
+    seeded = random.Random(21)
+    plain = honest = 0
+    for _ in range(200):
+        state, series = seeded.gauss(0, 1), []
+        for _ in range(400):
+            series.append(math.exp(state))
+            state = 0.9 * state + 0.19**0.5 * seeded.gauss(0, 1)
+        alone = quantile(series, 0.5)
+        found = quantile(series, 0.5, correlation=memory_at(series, 0.5))
+        assert alone.low is not None
+        assert alone.high is not None
+        plain += alone.low <= 1 <= alone.high
+        honest += found.interval is None or found.interval[0] <= 1 <= found.interval[1]
+    assert plain / 200 < 0.6
+    assert honest / 200 > 0.85
+
+
+def test_what_is_worth_fewer_samples_bounds_less() -> None:
+    assert quantile(range(72), 0.95, correlation=1.1).high is None
+    narrow, wide = (quantile(range(400), 0.5, correlation=by).interval for by in (1, 4))
+    assert narrow is not None
+    assert wide is not None
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+    with pytest.raises(ValueError, match="at least 1"):
+        quantile([1.0], 0.5, correlation=0.5)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from statistics import median
 
 import pytest
 
-from harness.statistics import beta_cdf, beta_quantile, memory, share
+from harness.statistics import beta_cdf, beta_quantile, memory, memory_at, share, share_of
 
 
 def correlated(n: int, phi: float, seed: int) -> list[float]:
@@ -51,6 +51,21 @@ def test_exact_bounds_are_those_of_the_tables() -> None:
     assert (none.low, none.high) == pytest.approx((0.0, 0.3085), abs=1e-4)
     eight = share([True] * 8 + [False] * 2, correlation=1)
     assert (eight.low, eight.high) == pytest.approx((0.4439, 0.9748), abs=1e-4)
+
+
+def test_a_share_of_numbers_is_that_of_the_samples_and_is_never_certain() -> None:
+    """Ten good of ten leave room for three in ten that are not: no interval has width 0."""
+    assert share_of(8, 10) == share([True] * 8 + [False] * 2, correlation=1)
+    assert share_of(10, 10).interval == pytest.approx((0.6915, 1.0), abs=1e-4)
+    with pytest.raises(ValueError, match="at least one"):
+        share_of(0, 0)
+
+
+def test_the_memory_at_a_quantile_is_that_of_what_exceeds_it() -> None:
+    runs = [0.0] * 90 + [1e9] * 10
+    assert memory_at(runs * 5, 0.9) > 5
+    assert memory_at([float(at % 10) for at in range(500)], 0.9) == 1
+    assert memory_at([], 0.5) == 1
 
 
 def test_fewer_effective_samples_make_a_wider_interval() -> None:

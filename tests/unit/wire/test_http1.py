@@ -3,12 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
+import h11
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.wire import End, Exchange, Read, Request, Response, WireError, parse, serialise
-from harness.wire.http1 import Endpoint, endpoint
+from harness.wire.http1 import Endpoint, chunk_size, endpoint, sizes
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -334,3 +335,89 @@ def test_requests_that_share_a_head_have_each_their_own_length() -> None:
         assert b"Content-Length: %d" % len(body) in head.split(b"\r\n")
         assert (b"Connection: close" in head) is not keep
         assert rest == body
+
+
+def by_h11(exchange: Exchange) -> tuple[int | None, tuple[Read, ...], bool]:
+    """The status, the body by reads and whether it is whole, as h11 alone has them."""
+    parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
+    parser.send(h11.Request(method=exchange.request.method, target="/", headers=[("Host", "-")]))
+    parser.send(h11.EndOfMessage())
+    status: int | None = None
+    pieces: list[Read] = []
+    whole = broken = False
+    for at_ns, data in [*(read for read in exchange.reads if read.data), Read(0, b"")]:
+        body = b""
+        parser.receive_data(data)
+        while not (whole or broken):
+            try:
+                event = parser.next_event()
+            except h11.RemoteProtocolError:
+                broken = True
+                break
+            if isinstance(event, h11.Response):
+                status = event.status_code
+            elif isinstance(event, h11.Data):
+                body += bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                whole = True
+            elif not isinstance(event, h11.InformationalResponse):
+                break
+        pieces += [Read(at_ns, body)] if body else []
+        if whole or broken:
+            break
+    return status, tuple(pieces), whole
+
+
+chunks = st.tuples(
+    st.sampled_from([*[b"%x"] * 4, b"%X", b"%04x", b"%x;a=b", b"%x ", b"0x%x", b"-%x", b"%x_"]),
+    st.sampled_from([b"data: a\n\n", b"x" * 17, b"\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n"]),
+    st.sampled_from([*[b"\r\n"] * 8, b"\n", b"", b"XX"]),
+).map(lambda one: one[0] % len(one[1]) + b"\r\n" + one[1] + one[2])
+lasts = st.sampled_from(
+    [
+        *(b"0\r\n\r\n", b"0\r\n\r\nmore", b"0\r\nA: 1\r\n\r\n", b"0\r\nno trailer\r\n\r\n"),
+        *(b"00\r\n\r\n", b"0;a\r\n\r\n", b"0\r\n", b"", b"5\r\nhel", b"zz\r\n", b"0\r\n\n"),
+    ]
+)
+
+
+@given(
+    st.sampled_from([b"", b"HTTP/1.1 103 Early\r\n\r\n"]),
+    st.lists(chunks, max_size=8),
+    lasts,
+    st.lists(st.integers(0, 40)),
+    st.sampled_from(["GET", "HEAD"]),
+)
+@example(b"", [b"5\r\nhello\r\n"] * 2, b"5\r\nhelloXX", [len(CHUNKED) + 12], "GET")
+def test_chunks_are_those_that_h11_reads(
+    early: bytes, parts: list[bytes], last: bytes, lengths: list[int], method: str
+) -> None:
+    raw = early + CHUNKED + b"".join(parts) + last
+    edges = [0, *accumulate(lengths)]
+    reads = [raw[a:b] for a, b in pairwise([*edges, max(edges[-1], len(raw))])]
+    exchange = recorded(*reads, method=method)
+
+    response = parse(exchange)
+
+    assert (response.status, response.pieces, response.complete) == by_h11(exchange)
+
+
+def test_a_read_that_ends_within_a_chunk_brings_one_piece() -> None:
+    response = parse(recorded(CHUNKED + b"5\r\nhello\r\n5\r\nwo", b"rld\r\n0;x\r\n\r\n"))
+
+    assert response.pieces == (Read(1, b"hellowo"), Read(2, b"rld"))
+    assert response.complete
+
+
+def test_what_h11_reads_on_joins_the_piece_of_its_read() -> None:
+    response = parse(recorded(CHUNKED, b"5\r\nhello\r\n5\r\nwo", b"rld\r"))
+
+    assert response.pieces == (Read(2, b"hellowo"), Read(3, b"rld"))
+    assert response.fault == "the last chunk is missing after 10 bytes of body (eof)"
+
+
+def test_sizes_of_chunks_are_not_remembered_without_end() -> None:
+    for size in range(1, 10_000):
+        assert chunk_size(b"%x" % size) == size
+
+    assert len(sizes) < 5_000

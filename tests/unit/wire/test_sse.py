@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from operator import itemgetter
+from typing import NamedTuple
 
 import pytest
 from hypothesis import example, given
@@ -46,7 +48,8 @@ def by_the_letter(body: bytes) -> list[tuple[str, str, str | None]]:
     """Section 9.2.6 as a machine over decoded characters: (data, type, last event id)."""
     text = body.decode("utf-8", "replace").removeprefix("\ufeff")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    events, buffer, kind, last_id = [], "", "", None
+    events: list[tuple[str, str, str | None]] = []
+    buffer, kind, last_id = "", "", None
     for line in text.split("\n")[:-1]:
         if not line:
             if buffer:
@@ -94,6 +97,98 @@ def test_stamps_are_those_of_reads_and_never_run_backwards(body: bytes, lengths:
         assert frame.at_ns in {read.at_ns for read in reads}
         assert frame.after_ns == before.get(frame.at_ns, -5)
     assert [frame.at_ns for frame in found] == sorted(frame.at_ns for frame in found)
+
+
+class Line(NamedTuple):
+    """A line of a body: where it starts, what it says and what ends it."""
+
+    start: int
+    text: bytes
+    eol: bytes
+
+    @property
+    def last(self) -> int:
+        """The byte that completed it."""
+        return self.start + len(self.text) - (0 if self.eol else 1)
+
+
+def lines_of(body: bytes) -> list[Line]:
+    """The lines of a body, from a walk over single bytes."""
+    found: list[Line] = []
+    start, text = (3 if body.startswith(b"\xef\xbb\xbf") else 0), b""
+    for at in range(start, len(body)):
+        byte = body[at : at + 1]
+        if byte == b"\n" and at == start and found and found[-1].eol == b"\r":
+            found[-1] = found[-1]._replace(eol=b"\r\n")
+            start = at + 1
+        elif byte in {b"\r", b"\n"}:
+            found.append(Line(start, text, byte))
+            start, text = at + 1, b""
+        else:
+            text += byte
+    return [*found, Line(start, text, b"")] if text else found
+
+
+def by_the_line(lines: list[Line]) -> list[tuple[int, Frame]]:
+    """The frames without stamps, each with the byte that completed it, in that order."""
+    found: list[tuple[int, Frame]] = []
+    block: list[Line] = []
+    blank = Frame(b"", "message", None, 0, 0, False, True, False, b"")
+    frame = blank
+    for line in lines:
+        name, _, value = line.text.partition(b":")
+        value = value.removeprefix(b" ")
+        if line.text.startswith(b":"):
+            said = blank._replace(id=frame.id, raw=line.text + line.eol, comment=True)
+            found.append((line.last, said._replace(terminated=line.eol != b"")))
+            continue
+        block.append(line)
+        frame = frame._replace(raw=frame.raw + line.text + line.eol)
+        values = [one.text.partition(b":") for one in block]
+        data = [rest.removeprefix(b" ") for name, _, rest in values if name == b"data"]
+        frame = frame._replace(data=b"\n".join(data))
+        if name == b"event":
+            frame = frame._replace(event=value.decode("utf-8", "replace") or "message")
+        elif name == b"id" and b"\0" not in value:
+            frame = frame._replace(id=value.decode("utf-8", "replace"))
+        elif not line.text:
+            found += [(line.last, frame)] if data else []
+            frame, block = blank._replace(id=frame.id), []
+    if any(one.text.partition(b":")[0] == b"data" for one in block):
+        found.append((block[-1].last, frame._replace(terminated=False)))
+    return sorted(found, key=itemgetter(0))
+
+
+def by_the_byte(reads: list[Read], since_ns: int) -> list[Frame]:
+    """The frames with their stamps, in the words of `Frame`."""
+    carriers = [place for place, read in enumerate(reads) for _ in read.data]
+    stamps = [since_ns, *(read.at_ns for read in reads)]
+    lines = lines_of(b"".join(read.data for read in reads))
+    found = by_the_line(lines)
+
+    def merged(last: int, frame: Frame) -> bool:
+        others = [end for end, other in found if other is not frame and not other.comment]
+        later = [line.start for line in lines if line.text and line.start > last]
+        return carriers[last] in {carriers[at] for at in others + later}
+
+    return [
+        frame._replace(
+            at_ns=stamps[carriers[last] + 1],
+            after_ns=stamps[carriers[last]],
+            merged=merged(last, frame),
+        )
+        for last, frame in found
+    ]
+
+
+@given(bodies, st.lists(st.integers(0, 12), max_size=30))
+@example(b"data: a\n: b\n\n", [9])
+@example(b"data: a\n: b", [])
+@example(b"data: a\r\n\r\n", [8, 1])
+def test_frames_and_stamps_are_those_of_a_walk_over_bytes(body: bytes, lengths: list[int]) -> None:
+    reads = [read for read in cut(body, *lengths) if read.data]
+
+    assert list(frames(reads, since_ns=-5)) == by_the_byte(reads, -5)
 
 
 def test_data_lines_are_joined_and_one_space_is_dropped() -> None:

@@ -20,6 +20,9 @@ _SHARED = {
     *("llama_cpp_rules", "llama_cpp_state", "llama_cpp_writing", "vllm_metrics", "vllm_rules"),
 }
 
+_SPEAK = {"openai_compatible": "openai"}
+"""Kinds of servers that have no dialect of their own, and whose they speak."""
+
 
 def names() -> list[str]:
     """The dialects there are."""
@@ -27,7 +30,8 @@ def names() -> list[str]:
 
 
 def load(name: str) -> type[Dialect]:
-    """The dialect of that name. Raises SpecError."""
+    """The dialect of that name, or what servers of that kind speak. Raises SpecError."""
+    name = _SPEAK.get(name, name)
     if name not in names():
         raise SpecError(f"dialect: there is no {name!r}; there are {', '.join(names())}")
     module = importlib.import_module(f"{__name__}.{name}")

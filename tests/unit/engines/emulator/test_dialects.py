@@ -6,12 +6,13 @@ import asyncio
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from harness.engines.emulator import dialects
 from harness.engines.spec import SpecError
+from harness.registry.models.providers import ProviderType
 
 USAGE = {"stream": True, "max_tokens": 2, "stream_options": {"include_usage": True}}
 
@@ -392,6 +393,11 @@ def test_a_lone_surrogate_does_not_break_the_answer(lab: Any) -> None:
         return (await it.chat(model="\ud800")).json["model"]
 
     assert lab.run(scenario, dialect="llama_cpp_python") == "?"
+
+
+@pytest.mark.parametrize("kind", get_args(ProviderType))
+def test_every_type_of_provider_can_be_emulated(kind: str) -> None:
+    assert dialects.load(kind).name in dialects.names()
 
 
 def test_an_unknown_dialect_lists_those_there_are() -> None:

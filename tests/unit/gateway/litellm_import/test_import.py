@@ -427,6 +427,34 @@ def test_a_group_whose_members_have_names_is_exact(lab: Any) -> None:
     assert kinds(imported)["router_settings.fallbacks.0.both.0"] is Kind.EXACT
 
 
+@pytest.mark.parametrize("key", ["fallbacks", "default_fallbacks"])
+def test_what_a_balanced_group_falls_back_to_elsewhere_is_named_as_lost(lab: Any, key: str) -> None:
+    imported = lab.imported(
+        lab.deployment("both", "openai/m", **LOCAL),
+        lab.deployment("both", "ollama_chat/m", **OLLAMA),
+        lab.deployment("cloud", "openai/c", **LOCAL),
+        router_settings={
+            **ROUTER,
+            key: [{"both": ["cloud"]}] if key == "fallbacks" else ["cloud"],
+        },
+    )
+    (told,) = (f for f in imported.findings if f.rule == "GW507")
+    assert "is lost: cloud" in told.message
+    if key == "fallbacks":
+        assert kinds(imported)["router_settings.fallbacks.0.both.0"] is Kind.UNSUPPORTED
+
+
+@pytest.mark.parametrize("drop", [True, False])
+def test_whether_unknown_parameters_are_dropped_is_exact(lab: Any, *, drop: bool) -> None:
+    imported = lab.imported(
+        lab.deployment("a", "openai/m", **LOCAL), litellm_settings={"drop_params": drop}
+    )
+    registry = lab.registry_of(imported)
+    assert kinds(imported)["litellm_settings.drop_params"] is Kind.EXACT
+    assert registry.gateway.drop_params is drop
+    assert compile_config(registry)["litellm_settings"].get("drop_params", False) is drop
+
+
 def test_members_without_a_name_get_one_and_are_reported(lab: Any) -> None:
     imported = lab.imported(
         lab.deployment("both", "openai/m", **LOCAL),

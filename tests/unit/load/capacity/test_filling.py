@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,9 +13,11 @@ from harness.engines.emulated import EmulatedEngine
 from harness.engines.scheduler import SchedulerConfig
 from harness.engines.scheduler.steptime import Fitted
 from harness.engines.spec import BatchingSpec, EmulatorSpec, ServedModel
+from harness.load.capacity import climbing
 from harness.load.capacity.climbing import climb
 from harness.load.capacity.filling import Filling, Place, fill
 from harness.load.capacity.racing import RaceError, race
+from harness.load.driving import closed
 from harness.load.workload.prompts import ANY
 from harness.wire.engine import LoadEngine
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
     from typing import TypeVar
+
+    from harness.load.driving import Drive
 
     Result = TypeVar("Result")
 
@@ -144,6 +148,37 @@ def test_answers_too_short_to_run_together_are_no_race(tmp_path: Path) -> None:
             tmp_path,
             lambda engine, place: race(engine, place, users=4, prompt=33, answer=1, blocks=1),
         )
+
+
+def test_the_users_of_a_level_have_all_begun_when_it_counts_as_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A level counts from an answer's time on: who begins later would make it look slow."""
+    played: list[tuple[float, Drive]] = []
+
+    def noting(*args: Any, stagger_s: float, **more: Any) -> Drive:
+        drive = closed(*args, stagger_s=stagger_s, **more)
+        played.append((stagger_s, drive))
+        return drive
+
+    monkeypatch.setattr(climbing, "closed", noting)
+    on_engine(
+        tmp_path,
+        lambda engine, place: climb(
+            engine,
+            place,
+            levels=(1, 2),
+            claimed=2,
+            prompt=16,
+            answer=8,
+            seconds=1.0,
+            kind="emulated",
+        ),
+    )
+    (alone_s, alone), (pair_s, _) = played
+    took = sorted((one.ended_ns - one.due_ns) / 1e9 for one in alone.recorded)
+    assert alone_s == 0
+    assert took[0] <= pair_s <= took[-1]
 
 
 def test_a_staircase_leaves_a_journal_and_says_what_the_level_brought(tmp_path: Path) -> None:

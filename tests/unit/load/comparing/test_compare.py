@@ -60,6 +60,14 @@ def test_equal_targets_pass_in_every_metric_and_the_worth_is_stated() -> None:
     assert worth.overlooked <= 0.1
 
 
+@pytest.mark.parametrize("effect", [0.0, 0.5])
+def test_where_runs_are_missing_the_figures_stand_and_the_whole_is_open(effect: float) -> None:
+    why = "interrupted: 8 of 9 blocks were measured"
+    found = judge(runs(effect), minimum_effect=0.05, partial=why)
+    assert (found.verdict, found.why, found.partial) == (Verdict.INCONCLUSIVE, why, why)
+    assert by_name(found.compared)["ttft.p50"].verdict is (Verdict.FAIL if effect else Verdict.PASS)
+
+
 def test_a_slower_b_fails_and_says_where() -> None:
     found = judge(runs(0.2), minimum_effect=0.05)
     assert found.verdict is Verdict.FAIL

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.load.comparing.turns import recorded, take_turns
+from harness.load.comparing.turns import Turns, recorded, take_turns
 from harness.load.journal.journal import Facts, JournalError, begin
 from harness.load.target import LoadError, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from harness.load.comparing.compare import Run
 
 WORDS = 12
 CHUNKS = (
@@ -67,17 +65,29 @@ def target(url: str) -> Target:
     return Target(base_url=url, model="m", prompt_tokens=WORDS, answer_tokens=2)
 
 
-def turns(folder: Path, url: str) -> tuple[Run, ...]:
-    """A block of runs; both sides are one engine, whose cache would know what came before."""
-    engine = target(url)
+def turns(folder: Path, url: str, *, blocks: int = 1, stop_after: int | None = None) -> Turns:
+    """Blocks of runs; both sides are one engine, whose cache would know what came before.
+
+    ``stop_after`` so many whole runs somebody presses Ctrl-C.
+    """
+    engine, stop = target(url), threading.Event()
     return take_turns(
-        engine, engine, folder=folder, level=20.0, whole=False, blocks=1, run_s=0.2, engine="none"
+        engine,
+        engine,
+        folder=folder,
+        level=20.0,
+        whole=False,
+        blocks=blocks,
+        run_s=0.2,
+        engine="none",
+        stop=stop,
+        note=lambda number, _: stop.set() if number + 1 == stop_after else None,
     )
 
 
 def test_a_block_asks_alike_at_the_same_moments_and_nothing_twice(tmp_path: Path) -> None:
     with served() as (url, prompts):
-        runs = turns(tmp_path, url)
+        taken = turns(tmp_path, url)
     questions, loaded = prompts[:6], prompts[6:]  # three to each side come first
     assert len(set(loaded)) == len(loaded) > 8
     assert not set(loaded) & set(questions)
@@ -89,9 +99,51 @@ def test_a_block_asks_alike_at_the_same_moments_and_nothing_twice(tmp_path: Path
     made = [json.loads(target(url).make(number).request.body) for number in numbers]
     assert {each["messages"][0]["content"] for each in made} == set(loaded)  # seed 1, block 0
 
-    assert "".join(run.arm for run in runs) == "ABBA"
-    assert len({len(run.mets) for run in runs}) == 1
-    assert recorded(tmp_path) == runs
+    assert "".join(run.arm for run in taken.runs) == "ABBA"
+    assert len({len(run.mets) for run in taken.runs}) == 1
+    assert taken.partial == ""
+    assert recorded(tmp_path) == taken
+
+
+@pytest.mark.parametrize("whole", [1, 2, 3])
+def test_an_interrupt_in_the_first_block_leaves_nothing_to_compare(
+    tmp_path: Path, whole: int
+) -> None:
+    def said(raised: pytest.ExceptionInfo[LoadError]) -> str:
+        assert raised.value.id == "load.no-block"
+        return str(raised.value)
+
+    with served() as (url, _), pytest.raises(LoadError) as live:
+        turns(tmp_path, url, stop_after=whole)
+    assert said(live).startswith("interrupted before the first block of 4 runs was whole")
+    assert f"{whole} whole run{'' if whole == 1 else 's'} and" in said(live)
+    assert f"harness load report {tmp_path}" in said(live)
+    with pytest.raises(LoadError) as again:
+        recorded(tmp_path)
+    assert said(again) == said(live)
+
+
+def test_what_was_whole_before_an_interrupt_is_kept_and_the_run_under_way_is_not(
+    tmp_path: Path,
+) -> None:
+    with served() as (url, _):
+        taken = turns(tmp_path, url, blocks=3, stop_after=5)
+    assert "".join(run.arm for run in taken.runs) == "ABBAB"
+    assert taken.partial == "interrupted: 1 of 3 blocks were measured"
+    assert recorded(tmp_path) == taken
+
+
+def test_of_a_record_that_never_ended_the_last_run_is_left_out(tmp_path: Path) -> None:
+    """Its process died: nobody knows whether that run was whole."""
+    with served() as (url, _):
+        taken = turns(tmp_path, url, blocks=2)
+    path = tmp_path / "run.json"
+    facts = json.loads(path.read_text())
+    del facts["notes"]["runs"]
+    path.write_text(json.dumps({**facts, "partial": "it died"}))
+    again = recorded(tmp_path)
+    assert again.runs == taken.runs[:7]
+    assert again.partial == "it died: 1 of 2 blocks were measured"
 
 
 def test_a_target_that_is_down_leaves_nothing_in_the_way_of_a_second_try(tmp_path: Path) -> None:

@@ -4,14 +4,17 @@ import io
 import json
 import os
 import subprocess
+import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from harness.load.journal import batches, parsing
+from harness.load.journal.backlog import Backlog
 from harness.load.journal.journal import row_of
-from harness.load.journal.parsing import Backlog, judge, pack
+from harness.load.journal.parsing import judge, pack
 from harness.wire import End, Request
 from harness.wire.engine.recorded import UNSTAMPED, Recorded, Tape
 
@@ -134,3 +137,48 @@ def test_whoever_waits_for_a_frame_gets_it() -> None:
 def test_times_on_a_frame_are_not_touched() -> None:
     late = replace(GOOD, scheduled_ns=None)
     assert judge(frame(late)[4:])[0].due_unix_ns == 1005
+
+
+FULL = """
+import resource, tempfile
+from harness.load.journal.backlog import Backlog, BacklogError
+tempfile.gettempdir()
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+backlog, kept = Backlog(kept_bytes=500), 0
+try:
+    while True:
+        backlog.put(bytes([kept]) * 100)
+        kept += 1
+except BacklogError as error:
+    print(error)
+backlog.end()
+assert list(iter(backlog.get, None)) == [bytes([number]) * 100 for number in range(kept)]
+print(kept)
+"""
+
+
+def test_on_a_full_disk_what_was_taken_is_kept_and_the_rest_is_refused_in_words() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL], capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    why, kept = done.stdout.splitlines()
+    assert "File too large" in why
+    assert "TMPDIR" in why
+    assert kept == "14", "5 in memory and 9 of 104 bytes in a file of 1000"
+
+
+def test_the_child_judges_what_it_has_and_says_why_it_has_no_more() -> None:
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2, -1));"
+        "from harness.load.journal import parsing; parsing.main(kept_bytes=1)"
+    )
+    frames = b"".join(frame(GOOD, number) for number in range(50))
+    done = subprocess.run(
+        [sys.executable, "-c", limited], input=frames, capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    *_, last = batches.read(io.BytesIO(done.stdout))
+    assert "cannot be kept" in (last.trouble or "")
+    assert last.receive_lag is not None

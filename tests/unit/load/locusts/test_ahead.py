@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.load.locusts.ahead import MOST, Ahead
+from harness.load.locusts.ahead import MOST, Ahead, Asking
 from harness.load.locusts.orders import Orders
 from harness.load.profiles import Ask, Plan, Setting, Target
 from harness.load.workload.arrival import steady
@@ -21,10 +21,14 @@ ORDERS = Orders(
 )
 
 
-def plan(asked: Callable[[int], None] = lambda _: None, *, turns: int = 1) -> Plan:
+def plan(
+    asked: Callable[[int], None] = lambda _: None, *, turns: int = 1, think_s: float = 0.0
+) -> Plan:
     def ask(number: int) -> Ask:
         asked(number)
-        return Ask(model="chat", messages=(("user", str(number)),), max_tokens=1)
+        messages = (("user", str(number)),)
+        thought = think_s if number % turns else 0.0
+        return Ask(model="chat", messages=messages, max_tokens=1, think_s=thought)
 
     return Plan(stages=steady(1, 1.0), ask=ask, turns=turns)
 
@@ -65,3 +69,41 @@ def test_it_makes_more_where_more_was_asked() -> None:
     while ahead.ready() is not None:
         ready += 1
     assert ready == MOST + 100
+
+
+def asked(
+    *, turns: int, think_s: float = 0.0, hold: bool = False, stopping: bool = False
+) -> list[int]:
+    """The numbers one user asks without being woken, from the first that it begins with."""
+    ahead = Ahead(plan(turns=turns, think_s=think_s), ORDERS)
+    ahead.make(2)
+    asking = Asking(ahead, hold=lambda: hold, stopping=lambda: stopping)
+    asking.begin()
+    first = asking.next()
+    assert first is not None
+    found = [first.number]
+    while (turn := asking.at_once()) is not None:
+        found.append(turn.number)
+    return found
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_turns_and_conversations_follow_at_once_as_far_as_they_are_made(turns: int) -> None:
+    assert asked(turns=turns) == list(range(2 * turns))
+
+
+def test_who_is_to_think_or_to_wait_is_woken_and_who_stops_ends_its_conversation() -> None:
+    assert asked(turns=3, think_s=0.1) == [0]
+    assert asked(turns=3, hold=True) == [0]
+    assert asked(turns=3, stopping=True) == [0, 1, 2]
+
+
+def test_a_conversation_goes_on_where_its_user_was_woken() -> None:
+    ahead = Ahead(plan(turns=3, think_s=0.1), ORDERS)
+    asking = Asking(ahead, hold=lambda: False, stopping=lambda: False)
+    asking.begin()
+    numbers = []
+    while (turn := asking.next()) is not None:
+        numbers.append(turn.number)
+        assert turn.number == 2 or asking.at_once() is None
+    assert numbers == [0, 1, 2]

@@ -58,13 +58,37 @@ for name in slow:
     print(name, slow[name] == fast[name], slow[name], fast[name])
 print(errors == same)
 
-from harness.load.locusts.table import SECONDS_KEPT, trim
+from datetime import datetime, timedelta, timezone
+from harness.load.locusts.table import POINTS_KEPT, SECONDS_KEPT, TEXTS_KEPT, trim
 stats = Environment().stats
 entry = stats.get("a", "E2E")
 for second in range(2 * SECONDS_KEPT):
     entry.num_reqs_per_sec[second] += 1
 trim(stats)
 print(len(entry.num_reqs_per_sec) == SECONDS_KEPT, min(entry.num_reqs_per_sec) == SECONDS_KEPT)
+
+begun, points = datetime(2026, 1, 1, tzinfo=timezone.utc), 17_280
+for point in range(points):
+    stats.history.append({"time": (begun + timedelta(seconds=5 * point)).isoformat()})
+    trim(stats)
+at = [(datetime.fromisoformat(one["time"]) - begun).total_seconds() / 5 for one in stats.history]
+gaps = [after - before for before, after in zip(at, at[1:])]
+print(POINTS_KEPT / 2 < len(at) <= POINTS_KEPT, at[0] == 0, at[-1] == points - 1,
+      min(gaps) > 0, max(gaps) <= 4 * points / POINTS_KEPT)
+
+environment = Environment()
+environment.create_local_runner()
+table = Table(environment)
+for number in range(2 * TEXTS_KEPT):
+    for _ in range(2):
+        batch = Batch()
+        met = Met(whole=False, why=f"{number}")
+        batch.add(Row(due_unix_ns=0, ended_unix_ns=1, number=0, name="a", load=1.0, worker="0",
+                      failure=f"error {500 + number % 2}", met=met), 1)
+        for one in read(io.BytesIO(batch.dump())):
+            table.show(one)
+kinds = environment.stats.errors.values()
+print(len(kinds) == TEXTS_KEPT + 2, sum(one.occurrences for one in kinds) == 4 * TEXTS_KEPT)
 """
 
 
@@ -74,10 +98,12 @@ def test_a_batch_adds_up_to_what_its_requests_would_one_by_one_and_long_runs_are
         timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    counts, *rows, errors, trimmed = done.stdout.splitlines()
+    counts, *rows, errors, trimmed, thinned, texts = done.stdout.splitlines()
     # 33 requests, 4 of them not whole: two phases of each that is, and one event of the others.
     assert counts == "62 0 5 4"
     assert len(rows) == 5
     assert [row for row in rows if ") True (" not in row] == []
     assert errors == "True"
     assert trimmed == "True True", "counts by second of long ago are let go, the last are kept"
+    assert thinned == "True True True True True", "a chart of a day covers it evenly"
+    assert texts == "True True", "texts that name a request each are counted by their kind"

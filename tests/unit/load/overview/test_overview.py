@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,6 +91,23 @@ def test_what_a_load_left_behind_is_summed_up(tmp_path: Path) -> None:
     assert engine.sampled.samples[0].said[Quantity.RUNNING] == 1
 
 
+def test_requests_given_up_when_a_level_was_cut_short_are_no_failures(tmp_path: Path) -> None:
+    """The client cancelled them: late they were, but no error of the server."""
+    rows = [row(n, failure="cancelled" if n % 5 == 0 else "", why="cut") for n in range(20)]
+    rows = [
+        replace(each, labels={"given-up": "1"}) if each.number in (10, 15) else each
+        for each in rows
+    ]
+
+    found = overview(recorded(tmp_path / "run", rows))
+
+    assert (found.due, found.whole, found.failed, found.given_up) == (20, 16, 2, 2)
+    assert [(f.kind, f.n) for f in found.failures] == [("cancelled", 2)]
+    assert [(step.failed, step.given_up) for step in found.staircase.steps] == [(2, 0), (0, 2)]
+    assert sum(each.failed for each in found.bins) == 2
+    assert sum(each.given_up for each in found.bins) == 2
+
+
 def test_an_engine_that_does_not_tell_its_capacity_has_none(tmp_path: Path) -> None:
     folder = recorded(tmp_path, [row(0)])
     watched(folder, facts={"kv_cache_max_concurrency": "None"})
@@ -111,6 +129,24 @@ def test_evidence_beside_the_rows_is_taken_in(tmp_path: Path) -> None:
         store.append(record)
 
     assert overview(folder).evidence == (record,)
+
+
+def test_of_a_search_that_went_on_the_last_word_counts(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, [row(0)])
+    said = [
+        Evidence(check=check, subject="s", asked="?", verdict=verdict, reason="r")
+        for check, verdict in (
+            ("load.find", Verdict.INCONCLUSIVE),
+            ("a.b", Verdict.FAIL),
+            ("a.b", Verdict.PASS),
+            ("load.find", Verdict.PASS),
+        )
+    ]
+    with EvidenceStore(folder / "evidence.jsonl") as store:
+        for each in said:
+            store.append(each)
+
+    assert overview(folder).evidence == tuple(said[1:])
 
 
 def test_a_partial_load_and_an_empty_one_are_summed_up_too(tmp_path: Path) -> None:

@@ -76,6 +76,15 @@ def test_words_that_are_one_token_each_are_found_by_asking() -> None:
     assert set(WORDS) - set(some.words) == {"w3", "w9"}
 
 
+def test_made_up_words_are_used_only_where_common_ones_are_too_few() -> None:
+    assert single_words(WORDS, cutting(), MADE_UP).words == WORDS
+    some = single_words(WORDS, cutting(*WORDS[20:]), MADE_UP).words
+    assert some == WORDS[:20]
+    few = single_words(WORDS, cutting(*WORDS[5:]), MADE_UP).words
+    assert few[:5] == WORDS[:5]
+    assert 16 <= len(few) - 5 <= len(set(few) & set(MADE_UP))
+
+
 def test_a_tokenizer_that_knows_too_few_words_is_refused() -> None:
     with pytest.raises(PromptError, match=r"knows 15 of 40 common words .* Send ids"):
         single_words(WORDS, cutting(*WORDS[15:]))
