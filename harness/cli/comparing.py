@@ -15,7 +15,7 @@ from harness.cli.loads import show_judgement, tell_run
 from harness.cli.measuring import INTERRUPTED, STOPPERS, in_thread, key_of, leave, place
 from harness.cli.options import json_option, show_json, stop
 from harness.evidence import EVIDENCE_FILE, EvidenceStore, Verdict
-from harness.load.comparing.compare import METRICS, judge
+from harness.load.comparing.compare import METRICS, SCHEDULED, THROUGHPUT, judge
 from harness.load.comparing.judged import evidence_of
 from harness.load.comparing.replay import REPLAYS
 from harness.load.comparing.turns import Turns, recorded, side, take_turns
@@ -25,6 +25,8 @@ from harness.load.target import Target, exactly, require_ours
 from harness.load.workload.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from harness.load.target import Prompts
 
 _EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1}
@@ -99,15 +101,15 @@ def compare(
     A and B are two API roots (http://HOST:PORT/v1), which are loaded in turn in blocks of ABBA; or
     the folders of two recorded loads; or A alone is the folder of an earlier comparison, judged
     again. Printed with the verdict: how often the same procedure, replayed from what it measured,
-    alarms on equal settings and finds a true 10 %.
+    alarms on equal settings and finds a true 10 % (twice --min-effect where that is more).
+
+    Throughput is that of users who wait for their answers; with --rate it is what was asked for,
+    and is left out.
     """
     halt = threading.Event()
 
     def measured() -> Turns:
-        if users and rate:
-            stop("load.compare: give --users or --rate, not both")
-        if rate and rate > MOST_RATE:
-            stop(f"load.compare: {rate:g} requests a second: give at most {MOST_RATE:g}")
+        _require_one_load(users, rate, metrics)
         if model is None:
             stop("load.compare: name the --model to ask both for")
         key = key_of(key_variable)
@@ -168,6 +170,15 @@ def compare(
     else:
         show_judgement(judgement)
     sys.exit(INTERRUPTED if halt.is_set() else _EXIT.get(judgement.verdict, 3))
+
+
+def _require_one_load(users: int | None, rate: float | None, metrics: Collection[str]) -> None:
+    if users and rate:
+        stop("load.compare: give --users or --rate, not both")
+    if rate and rate > MOST_RATE:
+        stop(f"load.compare: {rate:g} requests a second: give at most {MOST_RATE:g}")
+    if rate and set(metrics) == {THROUGHPUT}:
+        stop(f"load.compare: {SCHEDULED}")
 
 
 def _turns(a: str, b: str | None) -> Turns | None:

@@ -98,7 +98,7 @@ def show_search(result: Search) -> None:
 
 def show_judgement(judgement: Judgement) -> None:
     """Draw a comparison and what it is worth."""
-    columns = ("metric", "A", "B", "effect", "interval", "verdict", "false alarms", "+10 % found")
+    columns = ("metric", "A", "B", "effect", "interval", "verdict", "false alarms", "true found")
     rows = []
     for one in judgement.compared:
         worth = one.worth
@@ -111,7 +111,9 @@ def show_judgement(judgement: Judgement) -> None:
                 "" if one.low is None or one.high is None else f"{one.low:+.1%} to {one.high:+.1%}",
                 "open" if one.verdict is Verdict.INCONCLUSIVE else str(one.verdict),
                 "" if worth is None else f"{worth.false_alarms:.1%}",
-                "" if worth is None else f"{worth.found:.0%} ({worth.overlooked:.0%} missed)",
+                ""
+                if worth is None
+                else f"{worth.found:.0%} of {worth.effect:+.0%} ({worth.overlooked:.0%} missed)",
             )
         )
     show_table(columns, rows, left=("metric",))
@@ -119,11 +121,19 @@ def show_judgement(judgement: Judgement) -> None:
     of = f"{blocks} blocks of 4 runs" if judgement.interleaved else "windows of two records"
     click.echo(f"{judgement.confidence:.0%} intervals over {of}, {judgement.requests} requests")
     replayed = [one.worth.replays for one in judgement.compared if one.worth is not None]
-    if replayed:
+    if replayed and judgement.interleaved:
         click.echo(f"the last two columns are measured: {min(replayed)} replays of these runs")
+    elif replayed:
+        click.echo(
+            f"the last two columns are measured: {min(replayed)} replays within one record; what "
+            "changed between the two is not in them"
+        )
+    if judgement.left_out:
+        click.echo(judgement.left_out)
     if not judgement.interleaved:
         click.echo(
-            "not measured in turn: what changed on the machine between the two is in the effect"
+            "not measured in turn: what changed on the machine between the two is in the effect, "
+            "and the verdict is of these two records, not of what they were to compare"
         )
     click.echo(f"{judgement.verdict}{f': {judgement.why}' if judgement.why else ''}")
 

@@ -153,6 +153,7 @@ TABLE: dict[str, tuple[Fate, str, str]] = {
     "load_balancing.*.members[].route": (_E, "model_list", ""),
     "load_balancing.*.members[].weight": (_E, f"{_PARAMS}weight", ""),
     "load_balancing.*.members[].order": (_E, f"{_PARAMS}order", ""),
+    "load_balancing.*.fallbacks[]": (_E, f"{_ROUTER}fallbacks", "after the members, asked by name"),
     "fallback_chains.*[]": (_E, f"{_ROUTER}fallbacks", ""),
     "rules[].name": (_U, "", "LiteLLM picks by name alone (GW160)"),
     "rules[].when.tag": (_U, "", "its tags choose among deployments of one name (GW160)"),

@@ -132,7 +132,7 @@ class Session(AbstractContextManager["Session"]):
             excuse = f"{exact}; {excuse}".rstrip("; ")
         if looks.excuse or not (drive.complete or drive.cut):
             excuse = looks.excuse or "interrupted"
-        kept: list[Met | None] = []
+        kept: list[tuple[Met, tuple[int, int]]] = []
         for recorded in drive.recorded:
             ended_by_us = drive.cut and recorded.end is End.CANCELLED
             if ended_by_us and recorded.sent_ns is None:
@@ -152,11 +152,13 @@ class Session(AbstractContextManager["Session"]):
             )
             self._number += 1
             self._writer.add(row)
-            if not warm:
-                kept.append(given_up(recorded, slo) if ended_by_us else row.met)
+            seen = given_up(recorded, slo) if ended_by_us else row.met
+            if seen is not None and not warm:
+                kept.append((seen, (row.due_unix_ns, row.ended_unix_ns)))
         measured_s = drive.seconds - warm_s if drive.cut else seconds
         return Stretch(
-            mets=tuple(one for one in kept if one is not None),
+            mets=tuple(seen for seen, _ in kept),
+            spans_ns=tuple(span for _, span in kept),
             seconds=min(seconds, max(measured_s, 1e-3)),
             took_s=drive.seconds,
             excuse=excuse,

@@ -159,6 +159,8 @@ class Draft:
     patterns: list[dict[str, Node]] = field(default_factory=list)
     capabilities: dict[str, list[str]] = field(default_factory=dict)
     balanced: dict[str, list[DraftMember]] = field(default_factory=dict)
+    fallbacks: dict[str, list[str]] = field(default_factory=dict)
+    """What is tried once every member of a balanced group has failed, by its name."""
     strategy: Strategy = "weighted"
     """How a member is picked; one for all groups."""
     chains: dict[str, list[str]] = field(default_factory=dict)
@@ -221,6 +223,7 @@ def _mappings(draft: Draft) -> dict[str, Node]:
             name: {
                 "strategy": draft.strategy,
                 "members": [member.tree() for member in members],
+                **({"fallbacks": list(behind)} if (behind := draft.fallbacks.get(name)) else {}),
             }
             for name, members in draft.balanced.items()
         }

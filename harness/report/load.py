@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.load.overview.overview import Overview, Watched
     from harness.load.sampling.aligned import Seen
     from harness.report.load_time import Panel
-    from harness.statistics import Bootstrapped, Estimate
+    from harness.statistics import Estimate, Mean
 
 _WORKERS = "workers"
 """The note with what workers said of themselves: histograms, which the evidence sums up."""
@@ -163,7 +163,7 @@ def _template() -> jinja2.Template:
     return environment.from_string(asset("load.html.j2"))
 
 
-def _interval(figure: Estimate | Bootstrapped) -> Markup:
+def _interval(figure: Estimate | Mean) -> Markup:
     value = numbers.number(figure.value)
     if figure.interval is None:
         return Markup("{}<small>no interval</small><small>n = {}</small>").format(value, figure.n)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from harness.load.overview.overview import Overview
     from harness.load.overview.staircase import Step
-    from harness.statistics import Bootstrapped, Estimate
+    from harness.statistics import Estimate, Mean
 
 SMALL, SMALL_HEIGHT = 520, 250
 _CLOSE = 26
@@ -131,7 +131,7 @@ def _apart(ticks: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
 
 
 def _series(
-    series: Sequence[tuple[str, str, Sequence[tuple[Step, Estimate | Bootstrapped | None]]]],
+    series: Sequence[tuple[str, str, Sequence[tuple[Step, Estimate | Mean | None]]]],
     x: Axis,
 ) -> tuple[Axis, tuple[Dots, ...]]:
     values = [
@@ -164,7 +164,7 @@ def _series(
     return y, drawn
 
 
-def interval_text(figure: Estimate | Bootstrapped) -> str:
+def interval_text(figure: Estimate | Mean) -> str:
     """A figure with its interval and how many samples it rests on."""
     text = numbers.number(figure.value)
     if figure.interval is None:

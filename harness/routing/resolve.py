@@ -162,7 +162,14 @@ class _Resolution:
             for member in members
             if len(levels[self.table.registry.level(member)]) > 1
         ]
-        return self._answered(Rule.BALANCED, self.name, tiers)
+        tiers += [
+            self._single(name, f"fallback {number} of the group")
+            for number, name in enumerate(balancer.fallbacks, start=1)
+            if self._enabled(name)
+        ]
+        # A group of which nobody is left is no group: then its name stands for a fallback.
+        target = self.name if members or not tiers else tiers[0].group
+        return self._answered(Rule.BALANCED, target, tiers)
 
     def _pattern(self) -> Route | Refusal | str:
         """What the first pattern says that has the name, else why the first one declined."""

@@ -38,7 +38,7 @@ def systems(draw: DrawFn) -> System:
     Fallback chains never lose context length or a capability from one step to the next, models
     that are resident together fit their GPU, and the first exact name is on ``p0``, which is
     local and active. Warnings are possible: a name on a disabled provider, a model without a
-    route.
+    route, a group whose fallbacks take less than its members do.
     """
     providers, services, hosts = catalogue(draw)
     least = draw(st.sampled_from((1, 4, 7)))  # left to itself a list is most often short
@@ -57,8 +57,12 @@ def systems(draw: DrawFn) -> System:
     chains = _chains(draw, routes, {name: exact[name][1] for name in enabled})
     heads = [*(name for name in routes if "chain" in routes[name]), *exact]
     aliases, groups = _more_names(draw, names[count:], exact, heads, hosts["box"].get("vram_gb", 0))
+    _behind_groups(draw, groups, exact, enabled)
     behind = {name: [target] for name, target in aliases.items()}
-    behind |= {name: [each["route"] for each in group["members"]] for name, group in groups.items()}
+    behind |= {
+        name: [*(each["route"] for each in group["members"]), *group.get("fallbacks", ())]
+        for name, group in groups.items()
+    }
     behind |= {name: [name] for name in exact}
     answered = [name for name in behind if not set(enabled).isdisjoint(behind[name])]
     public = [name for name in answered if behind[name][0] in enabled]
@@ -185,6 +189,27 @@ def _members(exact: dict[str, Target], head: str, vram_gb: float) -> list[str]:
             members[id(model)] = name
             free -= needed
     return list(members.values())
+
+
+def _behind_groups(
+    draw: DrawFn, groups: dict[str, Any], exact: dict[str, Target], enabled: list[str]
+) -> None:
+    """Let some groups fall back to names of their mode, whatever else these can do.
+
+    Most often a group holds every model there is, so some leave out a few.
+    """
+    for group in groups.values():
+        if draw(BOOLEANS):
+            del group["members"][draw(st.integers(2, len(group["members"]))) :]
+        before = [exact[member["route"]][1] for member in group["members"]]
+        others: dict[int, str] = {}
+        for name in enabled:
+            model = exact[name][1]
+            if model["mode"] == before[0]["mode"] and all(model is not each for each in before):
+                others.setdefault(id(model), name)
+        if others and draw(BOOLEANS):
+            names = draw(st.permutations(list(others.values())))
+            group["fallbacks"] = names[: draw(st.integers(1, len(names)))]
 
 
 def _patterns(

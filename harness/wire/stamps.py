@@ -15,6 +15,7 @@ import struct
 import sys
 import time
 from collections.abc import Sequence
+from operator import le
 from typing import TYPE_CHECKING
 
 from harness.wire.exchange import Clock, Read
@@ -154,16 +155,14 @@ def choose(
     passing the moment the read returned (``seen``, CLOCK_MONOTONIC). Otherwise every stamp is
     the reader's own: two clocks are never mixed.
     """
-    user = tuple(map(Read, seen, pieces))
-    if offset_before_ns is None or connected_ns is None or not pieces:
-        return Clock.USER, user
-    if abs(offset_after_ns - offset_before_ns) > _CLOCK_STEP_NS:
-        return Clock.USER, user
-    stamped: list[Read] = []
-    floor = connected_ns
-    for moment, real, data in zip(seen, arrived, pieces, strict=True):
-        if real is None or not floor <= real + offset_before_ns <= moment:
-            return Clock.USER, user
-        floor = real + offset_before_ns
-        stamped.append(Read(floor, data))
-    return Clock.KERNEL, tuple(stamped)
+    if offset_before_ns is not None and connected_ns is not None and pieces:
+        stamped = [real + offset_before_ns for real in arrived if real is not None]
+        believed = (
+            len(stamped) == len(pieces)
+            and abs(offset_after_ns - offset_before_ns) <= _CLOCK_STEP_NS
+            and all(map(le, [connected_ns, *stamped], stamped))
+            and all(map(le, stamped, seen))
+        )
+        if believed:
+            return Clock.KERNEL, tuple(map(Read, stamped, pieces))
+    return Clock.USER, tuple(map(Read, seen, pieces))

@@ -53,9 +53,9 @@ def with_locust() -> tuple[type, type]:
             begun_s = time.process_time()
         return ASK
 
-    def finished(hand: Hand, *, abandon: bool) -> str | None:
+    def finished(hand: Hand, **told: Any) -> str | None:
         nonlocal took_s
-        trouble = finish(hand, abandon=abandon)
+        trouble = finish(hand, **told)
         took_s = time.process_time() - begun_s  # before the summary, which is no part of the load
         return trouble
 

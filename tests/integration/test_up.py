@@ -110,3 +110,25 @@ def test_a_tier_that_is_not_installed_is_refused_with_the_command_that_installs_
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 2, errors
     assert "nox -s engines -- llama-cpp vllm valkey prometheus" in errors
+
+
+def test_ctrl_c_before_it_stands_is_an_interrupt(
+    tmp_path: Path, bearing: Left, left_behind: Left
+) -> None:
+    """A program that waits for the gateway must not take it for an orderly end."""
+    child = up(mark=tmp_path)
+    watch = threading.Timer(60, child.kill)
+    watch.start()
+    try:
+        # The engines stand by then; the gateway takes seconds more.
+        while child.poll() is None and not any(
+            "run_server" in words for words in bearing(tmp_path).values()
+        ):
+            pass
+        child.send_signal(signal.SIGINT)
+        told, errors = child.communicate(timeout=60)
+        assert (child.returncode, told, errors) == (130, "", "stopped.\n")
+    finally:
+        watch.cancel()
+        child.kill()
+    assert left_behind(tmp_path) == {}

@@ -165,7 +165,7 @@ def _targets(target: str, draft: Draft) -> tuple[list[str], str]:
 
 
 def _mode(name: str, draft: Draft) -> str:
-    route = draft.exact[name]
+    route = draft.exact[draft.balanced[name][0].route if name in draft.balanced else name]
     return draft.providers[route.provider].models[route.model].mode
 
 
@@ -217,28 +217,25 @@ def _balanced(
     draft: Draft,
     report: Report,
 ) -> None:
-    """A group has fallbacks by nature: hold its list against them."""
-    path, targets = listed or (("model_list",), default)
-    known = singles(group, draft)
+    """What a group falls back to beside its members, which are asked by name before all else."""
+    found = resolved(group, listed, default, draft, report)
+    members = {member.route for member in draft.balanced[group]}
+    draft.fallbacks[group] = [name for name in found if name not in members]
+    known = after_group(group, draft)
+    if found == known:
+        return
     message = f"{quoted(group)} falls back to {', '.join(known) or 'nothing'} once it has failed."
-    lost = [each for each in dict.fromkeys(targets) if each not in (*known, group)]
-    if lost:
-        message += f" What it falls back to here is lost: {', '.join(lost)}."
-    if targets == known:
-        if listed is not None:
-            report.exact(path)
-    elif listed is not None and lost:
-        report.claim(path, Kind.UNSUPPORTED, message, rule="GW507")
-    elif listed is not None:
-        report.claim(path, Kind.APPROXIMATED, message)
-    else:
-        report.say("GW507" if lost else "GW501", path, message)
+    if listed is not None and len(found) == len(listed[1]):
+        report.claim(listed[0], Kind.APPROXIMATED, message)
+    else:  # of the list itself something else is said
+        report.say("GW501", listed[0] if listed else ("model_list",), message)
 
 
-def singles(group: str, draft: Draft) -> list[str]:
-    """What a group falls back to: members that shared their level, asked by name."""
+def after_group(group: str, draft: Draft) -> list[str]:
+    """What a group falls back to: members that shared their level, asked by name, then others."""
     orders = [member.order for member in draft.balanced[group]]
-    return [m.route for m in draft.balanced[group] if orders.count(m.order) > 1]
+    shared = [m.route for m in draft.balanced[group] if orders.count(m.order) > 1]
+    return [*shared, *draft.fallbacks.get(group, ())]
 
 
 def _alias(

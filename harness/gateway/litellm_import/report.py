@@ -96,15 +96,6 @@ _ALL = (
         "request takes it.",
         "Correct the name, or remove the entry.",
     ),
-    Rule(
-        "GW507",
-        Severity.WARNING,
-        "The fallbacks of a balanced group are lost",
-        "In the sources a balanced group falls back to its own members, asked by name, and to "
-        "nobody else: once all of them are down, the request fails where it was answered before.",
-        "Keep this gateway for that name, or give one member an exact name with a chain and let "
-        "clients ask for that.",
-    ),
 )
 RULES = {rule.id: rule for rule in _ALL}
 """Every rule of the import by its id."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from harness.gateway.litellm_import.fallbacks import (
     Lists,
+    after_group,
     chain_for,
     claim_unknown,
     resolved,
-    singles,
     without_circles,
 )
 from harness.gateway.litellm_import.report import Kind
@@ -67,7 +67,7 @@ def _claim_derived(
         head = _head(name, draft)
         if head is None and name not in draft.balanced:
             continue
-        known = singles(name, draft) if head is None else after[head]
+        known = after_group(name, draft) if head is None else after[head]
         if targets == known:
             report.exact(path)
         else:

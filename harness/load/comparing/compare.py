@@ -15,6 +15,7 @@ from harness.evidence import Verdict
 from harness.evidence.judgement import worst
 from harness.load.comparing import replay
 from harness.load.goodput import figure
+from harness.load.overview.timeline import Spread
 from harness.statistics import BLOCK, compare, compare_apart, order, share
 
 if TYPE_CHECKING:
@@ -34,11 +35,18 @@ FIGURES: Mapping[str, tuple[str, float, bool]] = {
     "throughput": ("", 0.0, False),
 }
 """By name: the metric, its percentile, and whether more of it is worse. Throughput is tokens of
-whole answers a second."""
+whole answers a second, and only of users who wait for their answers."""
+THROUGHPUT = "throughput"
 FAILURES = "failures"
 METRICS = (*FIGURES, FAILURES)
 UNITS = dict.fromkeys(FIGURES, "ms") | {"throughput": "tokens/s", FAILURES: "% of requests"}
 """Of each metric, as a table shows it."""
+SCHEDULED = (
+    "throughput is left out: requests came by a schedule, so it is what was asked for, whatever "
+    "the target did. Users who wait for their answers have one (--users)"
+)
+"""Why the throughput of an open loop is not judged."""
+_MS, _NS = 1e6, 1e9
 _WINDOWS = 30
 _FEW = 20
 """Least requests of a window."""
@@ -50,7 +58,11 @@ class Run:
 
     arm: Arm
     mets: tuple[Met, ...]
-    seconds: float
+    users: float | None = None
+    """How many asked, each for the next answer when the last had ended; None: requests came by a
+    schedule, whatever was answered."""
+    spans_ns: tuple[tuple[int, int], ...] = ()
+    """When each of ``mets`` was due, and had ended: throughput needs them."""
     excuse: str = ""
     """Why its figures say nothing: the client was saturated, or it was interrupted."""
 
@@ -90,6 +102,8 @@ class Judgement:
     """Of both sides, in all runs."""
     partial: str = ""
     """Why runs are missing, if they are: then the verdict is never a pass."""
+    left_out: str = ""
+    """Which figure is not judged, and why."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data."""
@@ -120,8 +134,11 @@ def judge(
     after the other, window by window. ``partial`` says why runs are missing, if they are; what is
     there is judged figure by figure, and all of it together is inconclusive.
 
+    Where requests came by a schedule, throughput is what was asked for, and is left out.
+
     Raises:
-        ValueError: no runs of one side, an unknown metric, or a minimum that makes no sense.
+        ValueError: no runs of one side, an unknown metric, a minimum that makes no sense, or
+            nothing but the throughput of requests that came by a schedule.
     """
     if unknown := set(metrics) - set(METRICS):
         raise ValueError(f"no metric {min(unknown)!r}: there are {', '.join(METRICS)}")
@@ -130,6 +147,12 @@ def judge(
     arms = "".join(run.arm for run in runs)
     if {"A", "B"} - set(arms):
         raise ValueError("one side has no runs: there is nothing to compare")
+    left_out = ""
+    if THROUGHPUT in metrics and any(run.users is None for run in runs):
+        left_out = SCHEDULED
+        metrics = [metric for metric in metrics if metric != THROUGHPUT]
+        if not metrics:
+            raise ValueError(SCHEDULED)
     whole = len(runs) // BLOCK * BLOCK
     interleaved = bool(whole) and arms[:whole] == order(whole // BLOCK)
     settings = {
@@ -156,31 +179,67 @@ def judge(
         confidence=confidence,
         requests=sum(len(run.mets) for run in runs),
         partial=partial,
+        left_out=left_out,
     )
 
 
-def value_of(metric: str, mets: Sequence[Met], seconds: float) -> float | None:
-    """A metric over requests that were due within so many seconds; None where there is none."""
+def value_of(metric: str, mets: Sequence[Met]) -> float | None:
+    """A metric that single requests have, over those that were whole; None where none has it."""
     name, q, _ = FIGURES[metric]
-    if not name:
-        return sum(met.tokens for met in mets if met.whole) / seconds or None
     try:
         return figure([met for met in mets if met.whole], name, q).value or None
     except ValueError:
         return None
 
 
+def throughput(run: Run) -> float | None:
+    """Tokens a second of users who wait: what a request brings by the time that it takes.
+
+    By the renewal reward theorem, which has no window: the answers due in one are a count of whole
+    rounds, and where an answer takes nearly as long as a run an effect adds a round to all users
+    or to none. A request that failed brings nothing and took its time.
+    """
+    taken_ns = sum(ended - due for due, ended in run.spans_ns)
+    tokens = sum(met.tokens for met in run.mets if met.whole)
+    return run.users * tokens * _NS / taken_ns if run.users and tokens and taken_ns else None
+
+
+def received(run: Run, parts: int) -> list[float]:
+    """Tokens a second in so many equal times, from the first token to when the last was due.
+
+    An answer's tokens are taken to have come evenly from its first to its end.
+    """
+    whole = [
+        (due + round((met.due_ttft_ms or 0.0) * _MS), ended, met.tokens)
+        for met, (due, ended) in zip(run.mets, run.spans_ns, strict=False)
+        if met.whole and met.tokens
+    ]
+    begun = min((first for first, _, _ in whole), default=0)
+    last = max((due for due, _ in run.spans_ns), default=0)
+    if last - begun < parts:
+        return []
+    spread = Spread([begun + (last - begun) * at // parts for at in range(parts + 1)])
+    for first, ended, tokens in whole:
+        spread.add(first, ended, tokens)
+    return spread.by_second()
+
+
 def _in_turn(
     metric: str, runs: Sequence[Run], settings: dict[str, Any], replays: int, seed: int
 ) -> Compared:
-    values = [value_of(metric, run.mets, run.seconds) for run in runs]
+    values = [
+        throughput(run) if metric == THROUGHPUT else value_of(metric, run.mets) for run in runs
+    ]
     figures = [value for value in values if value is not None]
     if len(figures) < len(values):
         missing = len(values) - len(figures)
         return _none(metric, f"{missing} of {len(values)} runs have no {metric}")
     worse = FIGURES[metric][2]
     compared = compare(figures, larger_is_worse=worse, **settings)
-    worth = replay.worth(figures, larger_is_worse=worse, replays=replays, seed=seed, **settings)
+    true = replay.effect_for(settings["minimum_effect"], larger_is_worse=worse)
+    worth = replay.worth(
+        figures, larger_is_worse=worse, effect=true, replays=replays, seed=seed, **settings
+    )
     sides = {
         arm: [value for value, run in zip(figures, runs, strict=True) if run.arm == arm]
         for arm in ("A", "B")
@@ -208,15 +267,19 @@ def _apart(metric: str, runs: Sequence[Run], settings: dict[str, Any]) -> Compar
     sides: dict[str, list[float]] = {"A": [], "B": []}
     for run in runs:
         parts = max(1, min(_WINDOWS, len(run.mets) // _FEW))
-        cut = [len(run.mets) * at // parts for at in range(parts + 1)]
-        for begin, end in pairwise(cut):
-            value = value_of(metric, run.mets[begin:end], run.seconds / parts)
-            if value is None:
+        if metric == THROUGHPUT:
+            values: list[float | None] = [*received(run, parts)] or [None]
+        else:
+            cut = [len(run.mets) * at // parts for at in range(parts + 1)]
+            values = [value_of(metric, run.mets[begin:end]) for begin, end in pairwise(cut)]
+        for value in values:
+            if not value:
                 return _none(metric, f"a window of {run.arm} has no {metric}")
             sides[run.arm].append(value)
     worse = FIGURES[metric][2]
     compared = compare_apart(sides["A"], sides["B"], larger_is_worse=worse, **settings)
-    worth = replay.worth_apart(sides.values(), larger_is_worse=worse, **settings)
+    true = replay.effect_for(settings["minimum_effect"], larger_is_worse=worse)
+    worth = replay.worth_apart(sides.values(), larger_is_worse=worse, effect=true, **settings)
     return _checked(metric, sides, compared, worth)
 
 

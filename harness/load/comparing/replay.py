@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.statistics import Comparison
 
 EFFECT = 0.10
-"""The true effect whose discovery is measured."""
+"""The true effect whose discovery is measured, unless it is too small to be told."""
 REPLAYS = 400
 FALSE_ALARMS = 0.01
 """A comparison that alarms more often than this on equal settings proves nothing by an alarm."""
@@ -49,13 +49,16 @@ class Worth:
     """True effects that passed: the rest is inconclusive."""
     effect: float = EFFECT
 
-    @property
-    def text(self) -> str:
-        """In a sentence."""
-        return (
-            f"{self.replays} replays: {self.false_alarms:.1%} false alarms; of true "
-            f"{self.effect:+.0%} {self.found:.0%} found, {self.overlooked:.1%} overlooked"
-        )
+
+def effect_for(minimum_effect: float, *, larger_is_worse: bool = True) -> float:
+    """The true effect to replay where less than ``minimum_effect`` is to pass.
+
+    It is `EFFECT`, or more: one below the minimum passes rightly, and says nothing.
+    """
+    least = 2 * minimum_effect
+    if not larger_is_worse:  # so much more of A is less of B: 1 / (1 - m) - 1 is the minimum
+        least = max(least, 1.5 * minimum_effect / (1 - minimum_effect))
+    return max(EFFECT, least)
 
 
 def blocks_of(figures: Sequence[float]) -> list[list[float]]:
@@ -119,7 +122,9 @@ def worth_apart(
     """Replay a comparison of records that were not made in turn: each side against itself.
 
     Any two stretches of one side, a third of it long and apart from each other, are of one
-    setting; what differs between them is what the machine did. None: a side is too short.
+    setting; what differs between them is what the machine did. What differs between two records
+    of one setting, as any two boots do, is in none of them: no replay can see it. None: a side is
+    too short.
     """
     equal: Counter[Verdict] = Counter()
     worse: Counter[Verdict] = Counter()

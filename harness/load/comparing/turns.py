@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from harness.load.sampling.sampling import Watch
     from harness.load.target import Target
 
-_NS = 1e9
-
 EXPLAINED = {
     "load.no-block": """A comparison ended before its first block was whole
 
@@ -105,7 +103,13 @@ def take_turns(
             if session.stop.is_set():
                 break
             side: Arm = "A" if arm == "A" else "B"
-            run = Run(arm=side, mets=stretch.mets, seconds=run_s, excuse=stretch.excuse)
+            run = Run(
+                arm=side,
+                mets=stretch.mets,
+                users=level if whole else None,
+                spans_ns=stretch.spans_ns,
+                excuse=stretch.excuse,
+            )
             if stretch.excuse:
                 excuses[str(number)] = stretch.excuse
             runs.append(run)
@@ -137,16 +141,22 @@ def recorded(folder: Path) -> Turns:
             "or two targets to measure."
         )
     notes, partial = journal.facts.notes, journal.facts.partial
-    seconds, excuses = float(notes["run_s"]), notes.get("excuses", {})
+    excuses = notes.get("excuses", {})
     # A record that never came to its end does not say whether its last run did.
     whole = int(notes.get("runs", max(by_run) + (partial is None)))
     runs = []
     for number in sorted(number for number in by_run if number < whole):
         rows = by_run[number]
         arm: Arm = "A" if rows[0].labels["arm"] == "A" else "B"
-        mets = tuple(row.met for row in rows)
-        excuse = excuses.get(str(number), "")
-        runs.append(Run(arm=arm, mets=mets, seconds=seconds, excuse=excuse))
+        runs.append(
+            Run(
+                arm=arm,
+                mets=tuple(row.met for row in rows),
+                users=rows[0].load if notes.get("users", True) else None,
+                spans_ns=tuple((row.due_unix_ns, row.ended_unix_ns) for row in rows),
+                excuse=excuses.get(str(number), ""),
+            )
+        )
     return _blocks(folder, runs, int(notes.get("blocks", 0)) * BLOCK, partial)
 
 
@@ -165,12 +175,12 @@ def side(folder: Path, arm: Arm) -> Run:
     rows = [row for row in journal.rows.by_due() if "warm" not in row.labels]
     if len(rows) < 2:
         raise JournalError(f"{folder} has {len(rows)} requests: there is nothing to compare.")
-    seconds = (rows[-1].due_unix_ns - rows[0].due_unix_ns) / _NS
     partial = journal.facts.partial
     return Run(
         arm=arm,
         mets=tuple(row.met for row in rows),
-        seconds=max(seconds, 1e-9),
+        users=rows[0].load if journal.facts.notes.get("users", True) else None,
+        spans_ns=tuple((row.due_unix_ns, row.ended_unix_ns) for row in rows),
         excuse=f"its record is partial: {partial}" if partial else "",
     )
 

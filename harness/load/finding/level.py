@@ -48,6 +48,8 @@ class Stretch:
     """Why it says nothing, if it does not: the client was saturated, or it was interrupted."""
     cut: str = ""
     """Why it was ended early, if it was: what is promised was broken beyond doubt."""
+    spans_ns: tuple[tuple[int, int], ...] = ()
+    """When each of ``mets`` was due, and had ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,7 @@ def lines(run: Run, summary: Summary, partial: str | None, client: Trusted | Non
     """The table: figures, failures, the client's own, the engines' samples, and the journal."""
     counted = f"{summary.n} requests, {summary.failed} failed"
     found = [f"{run.orders.profile}: {counted}, seed {run.orders.setting.seed}", ""]
-    found += summary.lines(slo=run.slo, seed=run.orders.setting.seed)
+    found += summary.lines(slo=run.slo)
     found += run.counts.lines
     found += _lag_lines(run)
     if client is None:

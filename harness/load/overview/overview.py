@@ -104,7 +104,7 @@ def overview(folder: Path) -> Overview:
     """
     journal = Journal.read(folder)
     rows = journal.rows
-    steps = staircase(rows, seed=journal.facts.seed)
+    steps = staircase(rows)
     due, whole, given_up, merged, chunks, failures = _counted(rows)
     path = folder / EVIDENCE_FILE
     found = read_evidence(path) if path.exists() else None

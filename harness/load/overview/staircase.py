@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from harness.load.goodput import METRICS
+from harness.load.overview.thinned import Thinned
 from harness.load.overview.timeline import Spread, spread_answer, was_given_up
-from harness.statistics import bootstrap, quantile
+from harness.statistics import mean, memory_at, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.load.journal.rows import Row
-    from harness.statistics import Bootstrapped, Estimate
+    from harness.statistics import Estimate, Mean
 
 MOST_STEPS = 48
 FIGURES = (("ttft", 0.5), ("ttft", 0.95), ("itl", 0.5), ("stall", 0.95), ("e2e", 0.5))
@@ -22,7 +23,6 @@ FIGURES = (("ttft", 0.5), ("ttft", 0.95), ("itl", 0.5), ("stall", 0.95), ("e2e",
 _PIECES = 40
 """Into how many pieces a step is cut to see how its throughput varies."""
 _OVERLAP = 0.1
-_MOST_KEPT = 8192
 _MS = 1e6
 
 
@@ -45,7 +45,7 @@ class Step:
     """None of the failed: the level was cut short (`harness.load.overview.timeline`)."""
     in_flight: float
     """Requests under way, on average over the settled time."""
-    tokens_per_s: Bootstrapped
+    tokens_per_s: Mean
     figures: Mapping[tuple[str, float], Estimate]
     """Those of `FIGURES` that any request has, in ms."""
 
@@ -73,24 +73,6 @@ class Staircase:
 
 
 @dataclass(slots=True)
-class Thinned:
-    """Some of the values of a series, evenly from all of it: every other goes when it is full."""
-
-    values: list[float] = field(default_factory=list)
-    stride: int = 1
-    seen: int = 0
-
-    def add(self, value: float) -> None:
-        """Take in the next value."""
-        if self.seen % self.stride == 0:
-            self.values.append(value)
-            if len(self.values) > _MOST_KEPT:
-                del self.values[1::2]
-                self.stride *= 2
-        self.seen += 1
-
-
-@dataclass(slots=True)
 class _Level:
     begun: int
     ended: int
@@ -111,11 +93,11 @@ class _Level:
                 self.kept.setdefault(metric, Thinned()).add(value)
 
 
-def staircase(rows: Iterable[Row], *, seed: int = 1) -> Staircase:
+def staircase(rows: Iterable[Row]) -> Staircase:
     """Sum up ``rows`` by the load in force when they were due.
 
     They are gone through twice and not kept. A load that changes all the time, or comes back to
-    a level, has no steps, and says so. ``seed`` is of the intervals.
+    a level, has no steps, and says so.
     """
     levels: dict[float, _Level] = {}
     for row in rows:
@@ -138,8 +120,7 @@ def staircase(rows: Iterable[Row], *, seed: int = 1) -> Staircase:
             if row.due_unix_ns < ended and row.ended_unix_ns > settled:
                 spread_answer(row, *pieces[load])
     steps = (
-        _step(load, levels[load], windows[load], *pieces[load], seed=seed)
-        for load in sorted(levels)
+        _step(load, levels[load], windows[load], *pieces[load]) for load in sorted(levels)
     )
     return Staircase(tuple(steps))
 
@@ -171,15 +152,10 @@ def _edges(settled: int, ended: int) -> Sequence[int]:
 
 
 def _step(
-    load: float,
-    level: _Level,
-    window: tuple[int, int, int],
-    tokens: Spread,
-    flights: Spread,
-    *,
-    seed: int,
+    load: float, level: _Level, window: tuple[int, int, int], tokens: Spread, flights: Spread
 ) -> Step:
     begun, settled, ended = window
+    kept = {metric: thinned.values for metric, thinned in level.kept.items()}
     return Step(
         load=load,
         begun_unix_ns=begun,
@@ -189,10 +165,15 @@ def _step(
         failed=level.failed,
         given_up=level.given_up,
         in_flight=fmean(flights.by_second()),
-        tokens_per_s=bootstrap(tokens.by_second(), fmean, seed=seed),
+        tokens_per_s=_never_less_than_none(mean(tokens.by_second())),
         figures={
-            (metric, q): quantile(level.kept[metric].values, q)
+            (metric, q): quantile(kept[metric], q, correlation=memory_at(kept[metric], q))
             for metric, q in FIGURES
-            if metric in level.kept
+            if metric in kept
         },
     )
+
+
+def _never_less_than_none(found: Mean) -> Mean:
+    """An interval around a mean may reach below zero; a throughput does not."""
+    return found if found.low is None else replace(found, low=max(0.0, found.low))

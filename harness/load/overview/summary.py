@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
-from statistics import NormalDist, fmean
+from statistics import fmean, pvariance
 from typing import TYPE_CHECKING
 
 from harness.load.goodput import METRICS, Objective
-from harness.statistics import Histogram, bootstrap
+from harness.load.overview.thinned import Thinned
+from harness.statistics import Histogram, bounding_ranks, memory, share_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.load.journal.rows import Row
-    from harness.statistics import Bootstrapped
+    from harness.statistics import Share
 
 _NS = 1_000_000
 _MOST_GROUPS = 4096
-_Z = NormalDist().inv_cdf(0.975)
 SHOWN = ("ttft", "visible", "itl", "stall", "tpot", "e2e", "ttft-from-due", "queue")
 """The metrics of the table, in its order."""
 QUANTILES = (0.5, 0.95, 0.99)
@@ -46,13 +45,22 @@ class Shares:
             self._means = [fmean(pair) for pair in zip(*[iter(self._means)] * 2, strict=True)]
             self._size *= 2
 
-    def share(self, seed: int) -> Bootstrapped:
+    def share(self) -> Share:
         """The share of successes, with an interval that allows for neighbours sharing their fate.
+
+        It is that of so many fewer independent requests as these make its variance larger, by the
+        variance of the means of groups and their `memory` (batch means). Of equal fates nothing is
+        known of what neighbours share, and they count as independent.
 
         Raises:
             ValueError: nothing was counted.
         """
-        return bootstrap(self._means or self._open, fmean, seed=seed)
+        if not 0 < self.good < self.n:
+            return share_of(self.good, self.n)
+        means, size = (self._means, self._size) if self._means else (self._open, 1)
+        value = self.good / self.n
+        correlation = size * pvariance(means) * memory(means) / (value * (1 - value))
+        return share_of(self.good, self.n, correlation=min(self.n, max(1.0, correlation)))
 
 
 @dataclass(slots=True)
@@ -62,6 +70,8 @@ class Group:
     n: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     times: dict[str, Histogram] = field(default_factory=dict)
+    kept: dict[str, Thinned] = field(default_factory=dict)
+    """Of each metric, in the order in which they ended."""
     shares: Shares = field(default_factory=Shares)
     tokens: int = 0
     merged: int = 0
@@ -88,7 +98,7 @@ class Summary:
     def __init__(self, slo: Sequence[Objective] = ()) -> None:
         self.groups: dict[str, Group] = {}
         self.first_due_ns: int | None = None
-        self.last_due_ns = 0
+        self.last_ended_ns = 0
         self._slo = tuple(slo)
 
     @property
@@ -103,8 +113,13 @@ class Summary:
 
     @property
     def seconds(self) -> float:
-        """From when the first was due until the last was."""
-        return (self.last_due_ns - (self.first_due_ns or self.last_due_ns)) / 1e9
+        """From when the first was due until the last answer had ended.
+
+        Not until the last was due: of a closed loop that would count the answers of its last round
+        and leave out their time, and promise up to twice of what was delivered.
+        """
+        begun = self.last_ended_ns if self.first_due_ns is None else self.first_due_ns
+        return (self.last_ended_ns - begun) / 1e9
 
     def add(self, row: Row) -> None:
         """Count one more row."""
@@ -119,31 +134,34 @@ class Summary:
         for metric in SHOWN:
             value = getattr(met, METRICS[metric])
             if value is not None:
-                times = group.times.setdefault(metric, Histogram())
-                times.add(max(0, round(value * _NS)))
+                if metric not in group.times:
+                    group.times[metric], group.kept[metric] = Histogram(), Thinned()
+                group.times[metric].add(max(0, round(value * _NS)))
+                group.kept[metric].add(value)
         group.shares.add(good=met.whole and all(limit.held_by(met) for limit in self._slo))
-        self.first_due_ns = min(self.first_due_ns or row.due_unix_ns, row.due_unix_ns)
-        self.last_due_ns = max(self.last_due_ns, row.due_unix_ns)
+        due = row.due_unix_ns
+        self.first_due_ns = due if self.first_due_ns is None else min(self.first_due_ns, due)
+        self.last_ended_ns = max(self.last_ended_ns, row.ended_unix_ns)
 
     def figure(self, name: str, metric: str, q: float) -> Figure | None:
         """The ``q`` quantile of a metric, or None where no request of ``name`` has it.
 
-        The interval is that of order statistics with normal ranks (David and Nagaraja, Order
-        Statistics, 7.1); it takes requests as independent, which a queue makes them not.
+        The interval is that of order statistics (`bounding_ranks`), of as many requests as those
+        of a queue are worth by what neighbours have in common (`Thinned`).
         """
         times = self.groups[name].times.get(metric)
         if times is None:
             return None
         n = times.n
-        low, high = ranks(n, q)
+        low, high = bounding_ranks(n, q, correlation=self.groups[name].kept[metric].correlation(q))
         return Figure(
             value=times.quantile(q) / _NS,
-            low=None if low is None else times.quantile(low / n) / _NS,
-            high=None if high is None else times.quantile(high / n) / _NS,
+            low=None if low is None else times.quantile((low - 0.5) / n) / _NS,
+            high=None if high is None else times.quantile((high - 0.5) / n) / _NS,
             n=n,
         )
 
-    def lines(self, *, slo: str, seed: int = 1) -> list[str]:
+    def lines(self, *, slo: str) -> list[str]:
         """The table: a line for each name and phase, then failures and goodput."""
         head = ("model", "phase", *(f"p{q * 100:g} ms [95 %]" for q in QUANTILES), "n")
         table: list[tuple[str, ...]] = [head]
@@ -159,7 +177,7 @@ class Summary:
             for row in table
         ]
         lines.append("")
-        lines += [self._told(name, slo, seed) for name in sorted(self.groups)]
+        lines += [self._told(name, slo) for name in sorted(self.groups)]
         return lines
 
     def _shown(self, name: str) -> list[str]:
@@ -168,24 +186,16 @@ class Summary:
         same = times.get("visible") == times.get("ttft")
         return [metric for metric in SHOWN if not (same and metric == "visible")]
 
-    def _told(self, name: str, slo: str, seed: int) -> str:
+    def _told(self, name: str, slo: str) -> str:
         group = self.groups[name]
-        share = group.shares.share(seed)
-        interval = "" if share.interval is None else f" [{share.interval[0]:.1%}, {share.high:.1%}]"
-        per_s = f", {group.shares.good / self.seconds:.2f}/s" if self.seconds > 0 else ""
+        share, over_s = group.shares.share(), self.seconds
+        per_s = f", {share.value * share.n / over_s:.2f}/s over {_short(over_s)} s" if over_s else ""
         kinds = ", ".join(f"{n} {kind}" for kind, n in group.failures.most_common()) or "none"
         merged = f"; {group.merged / group.chunks:.1%} of chunks merged" if group.merged else ""
         return (
-            f"{name}: {group.n} requests, failures: {kinds}; goodput {share.value:.1%}{interval}"
-            f"{per_s} at '{slo}'{merged}"
+            f"{name}: {group.n} requests, failures: {kinds}; goodput {share.value:.1%} "
+            f"[{share.low:.1%}, {share.high:.1%}]{per_s} at '{slo}'{merged}"
         )
-
-
-def ranks(n: int, q: float) -> tuple[int | None, int | None]:
-    """The ranks, from 1, of the samples that bound the ``q`` quantile of ``n`` at 95 %."""
-    half = _Z * math.sqrt(n * q * (1 - q))
-    low, high = math.floor(n * q - half), math.ceil(n * q + half) + 1
-    return low if low >= 1 else None, high if high <= n else None
 
 
 def _short(value: float) -> str:

@@ -119,7 +119,8 @@ def judge(
     ``rate`` is tokens a second of each stream of the load. ``why_not`` says why something was
     not measured. What is missing is inconclusive.
     """
-    judged = _Judged(limits or Limits(), 1000 / rate, _remedy(safe, rate))
+    limits = limits or Limits()
+    judged = _Judged(limits, 1000 / rate, _remedy(safe, rate, before, limits))
     rows: list[Evidence] = []
     for phase, found in (("before", before), ("during", during)):
         rows += judged.errors(f"{name}:{phase}", found, why_not)
@@ -152,7 +153,12 @@ def believable(errors: Errors | None, limits: Limits | None = None) -> bool | No
     return None if "load.client.reference" in doubts else not doubts
 
 
-def _remedy(safe: Safe | None, rate: float) -> str:
+def _remedy(safe: Safe | None, rate: float, before: Errors | None, limits: Limits) -> str:
+    if before is not None and believable(before, limits):
+        return (
+            f"alone it carried {before.streams} streams of {rate:g} tokens/s, beside the load it did "
+            "not: lower users, or add processes (`--processes N`) where cores are free"
+        )
     known = (
         f" (this machine carries {safe.streams} streams of {rate:g} tokens/s a process)"
         if safe is not None and safe.streams

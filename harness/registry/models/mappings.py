@@ -180,10 +180,13 @@ class Member(Source):
 
 
 class Balancer(Source):
-    """A name answered by several deployments in turn."""
+    """A name answered by several deployments in turn, and by others once these have failed."""
 
     strategy: Strategy = Field(description="How a member is picked; one for the whole gateway")
     members: Sequence[Member] = Field(min_length=2, description="Who takes part")
+    fallbacks: Sequence[ModelName] = Field(
+        default=(), description="Exact names tried in this order once every member has failed"
+    )
 
 
 class Resilience(Source):

@@ -12,10 +12,11 @@ from harness.registry.rules.targets import disabled_provider_of, model_of
 from harness.registry.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from harness.registry.models import Model
     from harness.registry.registry import Registry
+    from harness.registry.rule import Path
 
 CHAIN_FIELDS = ("chain", "context_window_chain", "content_policy_chain")
 """The fields of a route that refer to a chain."""
@@ -24,6 +25,8 @@ MAX_SUSPECTS = 200
 
 Node = str | tuple[str, int]
 """A name, or a place in a chain."""
+Step = tuple["Path", str, "Model", str, "Model"]
+"""A name with its model, the one tried after it with its model, and the path of the latter."""
 
 
 @rule(
@@ -37,14 +40,23 @@ Node = str | tuple[str, int]
     "{routes: {exact: {tiny: {chain: c}}}, fallback_chains: {c: [tiny, spare]}}",
 )
 def repeats(registry: Registry) -> Iterator[Hit]:
-    """Names that stand in one chain more than once."""
-    for chain, names in registry.fallback_chains.items():
-        seen: set[str] = set()
+    """Names that stand in one chain more than once, or behind a group and in it."""
+    for path, names, before in _lists(registry):
+        seen = set(before)
         for index, name in enumerate(names):
             if name in seen:
                 message = f"{quoted(name)} falls back to itself."
-                yield Hit(("fallback_chains", chain, index), message)
+                yield Hit((*path, index), message)
             seen.add(name)
+
+
+def _lists(registry: Registry) -> Iterator[tuple[Path, Sequence[str], Sequence[str]]]:
+    """Every list of names that are tried in order: its path, it, and what is tried before it."""
+    for chain, names in registry.fallback_chains.items():
+        yield ("fallback_chains", chain), names, ()
+    for group, balancer in registry.load_balancing.items():
+        members = [member.route for member in balancer.members]
+        yield ("load_balancing", group, "fallbacks"), balancer.fallbacks, members
 
 
 @rule(
@@ -188,21 +200,40 @@ model-mappings.yaml:
 )
 def disabled_step(registry: Registry) -> Iterator[Hit]:
     """Steps whose provider is disabled."""
-    for chain, names in registry.fallback_chains.items():
+    for path, names, _ in _lists(registry):
         for index, name in enumerate(names):
             provider = disabled_provider_of(registry, name)
             if provider is not None:
                 message = f"The provider {quoted(provider)} of {quoted(name)} is disabled."
-                yield Hit(("fallback_chains", chain, index), message)
+                yield Hit((*path, index), message)
 
 
-def steps(registry: Registry) -> Iterator[tuple[tuple[str | int, ...], str, Model, str, Model]]:
-    """Each pair of neighbours in a chain with their models, and the path of the second."""
+def steps(registry: Registry) -> Iterator[Step]:
+    """Each pair of neighbours in a chain."""
     for chain, names in registry.fallback_chains.items():
         for index, (first, second) in enumerate(pairwise(names)):
             upper, lower = model_of(registry, first), model_of(registry, second)
             if upper is not None and lower is not None:
                 yield ("fallback_chains", chain, index + 1), first, upper, second, lower
+
+
+def steps_behind_groups(registry: Registry) -> Iterator[Step]:
+    """The same of the fallbacks of each group: the first one comes after each of its members."""
+    for group, balancer in registry.load_balancing.items():
+        members = [member.route for member in balancer.members]
+        before = [name for name in members if disabled_provider_of(registry, name) is None]
+        for index, second in enumerate(balancer.fallbacks):
+            lower = model_of(registry, second)
+            for first in before:
+                upper = model_of(registry, first)
+                if upper is not None and lower is not None:
+                    yield ("load_balancing", group, "fallbacks", index), first, upper, second, lower
+            before = [second]
+
+
+def _all_steps(registry: Registry) -> Iterator[Step]:
+    yield from steps(registry)
+    yield from steps_behind_groups(registry)
 
 
 @rule(
@@ -218,9 +249,11 @@ def steps(registry: Registry) -> Iterator[tuple[tuple[str | int, ...], str, Mode
     "{routes: {exact: {tiny: {chain: c}}}, fallback_chains: {c: [tiny, spare]}}",
 )
 def shrinking_context(registry: Registry) -> Iterator[Hit]:
-    """Steps to a model with a shorter context than the one before."""
-    for path, first, upper, second, lower in steps(registry):
-        if lower.context_length < upper.context_length:
+    """Steps to a model with a shorter context than the one before, each once."""
+    reported: set[Path] = set()
+    for path, first, upper, second, lower in _all_steps(registry):
+        if lower.context_length < upper.context_length and path not in reported:
+            reported.add(path)
             message = (
                 f"{quoted(second)} takes {lower.context_length} tokens, {quoted(first)} before it "
                 f"{upper.context_length}."
@@ -247,14 +280,16 @@ model-mappings.yaml:
 """,
 )
 def mixed_modes(registry: Registry) -> Iterator[Hit]:
-    """Steps to a model that answers on another endpoint."""
-    for path, first, upper, second, lower in steps(registry):
-        if lower.mode != upper.mode:
+    """Steps to a model that answers on another endpoint; of a group the first member counts."""
+    seen: set[Path] = set()
+    for path, first, upper, second, lower in _all_steps(registry):
+        if lower.mode != upper.mode and path not in seen:
             message = (
                 f"{quoted(second)} answers {lower.mode} requests, {quoted(first)} before it "
                 f"{upper.mode} requests."
             )
             yield Hit(path, message)
+        seen.add(path)
 
 
 @rule(

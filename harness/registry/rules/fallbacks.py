@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from harness.registry.finding import Severity
 from harness.registry.rule import Hit, rule
-from harness.registry.rules.chains import steps
+from harness.registry.rules.chains import steps, steps_behind_groups
 from harness.registry.rules.targets import model_of
 from harness.registry.wording import quoted
 
@@ -89,15 +90,40 @@ def lost_capability(registry: Registry) -> Iterator[Hit]:
                 continue
             lacking = [ability for ability in wanted if ability not in model.capabilities]
             if lacking:
-                message = (
-                    f"{quoted(name)} lacks {', '.join(lacking)}, which "
-                    f"{quoted(wanted[lacking[0]])} before it has."
-                )
-                yield Hit(("fallback_chains", chain, index), message)
+                yield Hit(("fallback_chains", chain, index), _lacks(name, lacking, wanted))
             route = registry.routes.exact[name]
             if chain in route.chains.values() and not route.degrade:
                 for ability in model.capabilities:
                     wanted.setdefault(ability, name)
+    yield from _lost_behind_groups(registry)
+
+
+def _lost_behind_groups(registry: Registry) -> Iterator[Hit]:
+    """Fallbacks of a group that lack what a member of its first level can do."""
+    for group, balancer in registry.load_balancing.items():
+        able = [(each, model_of(registry, each.route)) for each in balancer.members]
+        levels = [registry.level(each) for each, model in able if model is not None]
+        wanted: dict[str, str] = {}
+        for member, model in able:
+            if model is None or registry.level(member) != min(levels):
+                continue
+            if not registry.routes.exact[member.route].degrade:
+                for ability in model.capabilities:
+                    wanted.setdefault(ability, member.route)
+        for index, name in enumerate(balancer.fallbacks):
+            model = model_of(registry, name)
+            lacking = [each for each in wanted if model and each not in model.capabilities]
+            if lacking:
+                yield Hit(
+                    ("load_balancing", group, "fallbacks", index), _lacks(name, lacking, wanted)
+                )
+
+
+def _lacks(name: str, lacking: list[str], wanted: dict[str, str]) -> str:
+    return (
+        f"{quoted(name)} lacks {', '.join(lacking)}, which {quoted(wanted[lacking[0]])} before it "
+        "has."
+    )
 
 
 @rule(
@@ -135,6 +161,17 @@ def one_server(registry: Registry) -> Iterator[Hit]:
     for path, first, upper, second, lower in steps(registry):
         provider = exact[second].provider
         if path[1] in followed and upper is not lower and provider == exact[first].provider:
+            message = f"{quoted(provider)} serves {quoted(first)} and {quoted(second)}."
+            yield Hit(path, message)
+    for path, pairs in groupby(steps_behind_groups(registry), key=lambda step: step[0]):
+        # A group is down once all its members are.
+        before = list(pairs)
+        if all(
+            exact[first].provider == exact[second].provider and upper is not lower
+            for _, first, upper, second, lower in before
+        ):
+            _, first, _, second, _ = before[0]
+            provider = exact[second].provider
             message = f"{quoted(provider)} serves {quoted(first)} and {quoted(second)}."
             yield Hit(path, message)
 

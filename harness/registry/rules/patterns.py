@@ -122,7 +122,7 @@ def taken_over(registry: Registry) -> Iterator[Hit]:
         yield from _taken_over(registry, alias, target, ("routes", "aliases", alias))
     for group, balancer in registry.load_balancing.items():
         members = [disabled_provider_of(registry, member.route) for member in balancer.members]
-        if all(members):
+        if all(members) and not balancer.fallbacks:
             first = balancer.members[0].route
             yield from _taken_over(registry, group, first, ("load_balancing", group))
     for position, pattern in enumerate(registry.routes.patterns):

@@ -96,6 +96,8 @@ def _route_references(registry: Registry) -> Iterator[tuple[Path, str]]:
     for group, balancer in registry.load_balancing.items():
         for index, member in enumerate(balancer.members):
             yield ("load_balancing", group, "members", index, "route"), member.route
+        for index, name in enumerate(balancer.fallbacks):
+            yield ("load_balancing", group, "fallbacks", index), name
     yield from _names_in_lists(registry)
 
 

@@ -61,6 +61,7 @@ def route_disabled(registry: Registry) -> Iterator[Hit]:
     aliases = registry.routes.aliases
     reported = {aliases.get(name, name) for name in registry.public_models}
     reported.update(name for names in registry.fallback_chains.values() for name in names)
+    reported.update(name for group in registry.load_balancing.values() for name in group.fallbacks)
     for name in registry.routes.exact:
         provider = disabled_provider_of(registry, name)
         if provider is not None and name not in reported:

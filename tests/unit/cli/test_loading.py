@@ -171,6 +171,7 @@ def test_a_recorded_comparison_is_judged_again(
     result = load("compare", str(folder), "--metric", "ttft.p50", "--replays", "200")
     assert result.exit_code == code, result.output
     assert "200 replays of these runs" in result.output
+    assert "of +10%" in result.output
 
 
 def test_programs_get_the_figures_and_what_they_are_worth(tmp_path: Path) -> None:
@@ -191,6 +192,17 @@ def test_a_comparison_that_was_interrupted_never_passes_and_says_how_far_it_came
     assert "inconclusive: interrupted: 7 blocks were measured" in result.output
 
 
+def test_the_throughput_of_a_schedule_is_left_out_and_it_is_said(tmp_path: Path) -> None:
+    folder = write(tmp_path / "c", 0.0, arms=order(8))
+    facts = json.loads((folder / "run.json").read_text())
+    scheduled = {**facts["notes"], "users": False}
+    (folder / "run.json").write_text(json.dumps({**facts, "notes": scheduled}))
+    result = load("compare", str(folder))
+    assert result.exit_code == 0, result.output
+    assert "throughput," not in result.output
+    assert "throughput is left out" in result.output
+
+
 def test_one_without_a_whole_block_is_no_comparison(tmp_path: Path) -> None:
     folder = write(tmp_path / "c", 0.0, arms="ABB", partial="interrupted")
     result = load("compare", str(folder))
@@ -204,6 +216,8 @@ def test_two_records_made_one_after_the_other_are_compared_and_it_is_said(tmp_pa
     result = load("compare", str(a), str(b), "--metric", "ttft.p50")
     assert result.exit_code == 1, result.output
     assert "not measured in turn" in result.output
+    assert "what changed between the two is not in them" in result.output
+    assert "the verdict is of these two records" in result.output
 
 
 def test_a_search_is_no_record_of_one_load(tmp_path: Path) -> None:
@@ -238,6 +252,13 @@ def test_a_partial_record_never_passes(tmp_path: Path) -> None:
             "at most 100000",
         ),
         (("x", "--min-effect", "0%"), "not between"),
+        (
+            (
+                *("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1", "--model", "m"),
+                *("--rate", "5", "--metric", "throughput"),
+            ),
+            "throughput is left out",
+        ),
         (("x", "--metric", "speed"), "speed"),
     ],
 )

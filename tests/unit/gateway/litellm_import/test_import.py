@@ -16,6 +16,7 @@ from harness.registry import Severity, examine
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.gateway.litellm_import import Imported
     from harness.registry import Registry
 
 LOCAL = {"api_base": "http://127.0.0.1:8001/v1", "api_key": "not-needed"}
@@ -427,21 +428,69 @@ def test_a_group_whose_members_have_names_is_exact(lab: Any) -> None:
     assert kinds(imported)["router_settings.fallbacks.0.both.0"] is Kind.EXACT
 
 
-@pytest.mark.parametrize("key", ["fallbacks", "default_fallbacks"])
-def test_what_a_balanced_group_falls_back_to_elsewhere_is_named_as_lost(lab: Any, key: str) -> None:
-    imported = lab.imported(
+def in_front_of_the_cloud(lab: Any, *after: str, **sections: Any) -> Imported:
+    """Two deployments under one name, two names in the cloud, and what the former falls back to."""
+    far = {"api_key": "os.environ/OPENAI_API_KEY"}
+    router = {**ROUTER, **({"fallbacks": [{"both": [*after]}]} if after else {})}
+    return lab.imported(
         lab.deployment("both", "openai/m", **LOCAL),
         lab.deployment("both", "ollama_chat/m", **OLLAMA),
-        lab.deployment("cloud", "openai/c", **LOCAL),
-        router_settings={
-            **ROUTER,
-            key: [{"both": ["cloud"]}] if key == "fallbacks" else ["cloud"],
-        },
+        lab.deployment("cloud", "openai/gpt-4o-mini", **far),
+        lab.deployment("far", "openai/gpt-4o", **far),
+        router_settings=router,
+        **sections,
     )
-    (told,) = (f for f in imported.findings if f.rule == "GW507")
-    assert "is lost: cloud" in told.message
-    if key == "fallbacks":
-        assert kinds(imported)["router_settings.fallbacks.0.both.0"] is Kind.UNSUPPORTED
+
+
+def behind(lab: Any, imported: Imported) -> tuple[tuple[str, ...], list[str]]:
+    """The fallbacks of the group in the sources, and what its generated gateway tries after it."""
+    registry = lab.registry_of(imported)
+    generated = compile_config(registry)["router_settings"]["fallbacks"]
+    (after,) = (targets for entry in generated for name, targets in entry.items() if name == "both")
+    return registry.load_balancing["both"].fallbacks, after
+
+
+def test_what_a_balanced_group_falls_back_to_comes_after_its_members(lab: Any) -> None:
+    imported = in_front_of_the_cloud(lab, "cloud", "far")
+    fallbacks, after = behind(lab, imported)
+    assert fallbacks == ("cloud", "far")
+    (first, second, *rest) = after
+    assert {first, second} == {
+        m.route for m in lab.registry_of(imported).load_balancing["both"].members
+    }
+    assert rest == ["cloud", "far"]
+    # LiteLLM would ask nobody of the group by name, so this is not the same, and it is said.
+    assert kinds(imported)["router_settings.fallbacks.0.both.0"] is Kind.APPROXIMATED
+    (told,) = (f for f in imported.findings if "falls back to" in f.message)
+    assert f"{first}, {second}, cloud, far" in told.message
+
+
+def test_members_asked_by_name_before_the_other_fallbacks_are_exact(lab: Any) -> None:
+    first = in_front_of_the_cloud(lab, "cloud", "far")
+    generated = compile_config(lab.registry_of(first))
+    again = import_config(yaml.safe_dump(generated))
+    assert behind(lab, again) == behind(lab, first)
+    assert "both" not in {
+        f.path[3]
+        for f in again.fields
+        if f.path[1:2] == ("fallbacks",) and f.kind is not Kind.EXACT
+    }
+    assert differences(generated, compile_config(lab.registry_of(again))) == []
+
+
+def test_the_fallbacks_of_every_name_are_those_of_a_group_too(lab: Any) -> None:
+    imported = in_front_of_the_cloud(lab, litellm_settings={"default_fallbacks": ["cloud"]})
+    fallbacks, after = behind(lab, imported)
+    assert fallbacks == ("cloud",)
+    assert after[-1] == "cloud"
+
+
+def test_a_fallback_of_a_group_that_leads_nowhere_is_named_and_the_others_stay(lab: Any) -> None:
+    imported = in_front_of_the_cloud(lab, "gone", "cloud")
+    assert behind(lab, imported)[0] == ("cloud",)
+    assert "'gone' leads nowhere" in str(
+        [f.message for f in imported.findings if f.rule == "GW506"]
+    )
 
 
 @pytest.mark.parametrize("drop", [True, False])

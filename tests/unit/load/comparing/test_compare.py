@@ -2,14 +2,26 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
+from heapq import heapify, heappop, heappush
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.evidence import Verdict
-from harness.load.comparing.compare import METRICS, Compared, Run, judge
+from harness.load.comparing.compare import (
+    METRICS,
+    Compared,
+    Run,
+    _checked,
+    judge,
+    throughput,
+)
+from harness.load.comparing.replay import Worth
 from harness.load.goodput import Met
-from harness.statistics import order
+from harness.load.workload.arrival import staggered
+from harness.statistics import compare, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +52,15 @@ def runs(
             for at in range(40)
         )
         side: Arm = "A" if arm == "A" else "B"
-        made.append(Run(arm=side, mets=mets, seconds=4 * slow))
+        made.append(Run(arm=side, mets=mets, users=1, spans_ns=one_after_another(mets)))
     return made
+
+
+def one_after_another(mets: tuple[Met, ...]) -> tuple[tuple[int, int], ...]:
+    """When each was due and had ended, of one user; one that failed took 0.4 s."""
+    times = [round((met.e2e_ms or 400) * 1e6) for met in mets]
+    ends = list(accumulate(times))
+    return tuple((end - time, end) for time, end in zip(times, ends, strict=True))
 
 
 def by_name(compared: tuple[Compared, ...]) -> dict[str, Compared]:
@@ -88,10 +107,120 @@ def test_noise_is_inconclusive_not_a_verdict() -> None:
 
 
 def test_a_pass_that_would_overlook_true_effects_is_none() -> None:
-    """A minimum of 20 % lets every true 10 % pass: the replays say so."""
-    found = judge(runs(), minimum_effect=0.2, metrics=["ttft.p50"])
+    """Noise that lets one true effect in five pass: the replays say so."""
+    passed = compare([100 + at % 3 for at in range(32)], minimum_effect=0.05)
+    assert passed.verdict is Verdict.PASS
+    worth = Worth(replays=200, false_alarms=0, equal_open=0.1, found=0.5, overlooked=0.2)
+    found = _checked("ttft.p50", {"A": [101.0], "B": [101.0]}, passed, worth)
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert "of true +10% would pass too" in found.why
+    assert "of true +10% would pass too" in found.reason
+
+
+@pytest.mark.parametrize("interleaved", [True, False])
+def test_a_large_minimum_is_replayed_with_a_larger_effect(*, interleaved: bool) -> None:
+    """A minimum of 20 % lets a true 10 % pass, rightly: what is overlooked is a true 40 %."""
+    made = runs() if interleaved else [record("A", 0, 1), record("B", 0, 2)]
+    found = judge(made, minimum_effect=0.2)
+    assert found.interleaved == interleaved
+    assert found.verdict is Verdict.PASS, found.why
+    of = {one.metric: one.worth.effect for one in found.compared if one.worth is not None}
+    assert of["ttft.p50"] == pytest.approx(0.4)
+    assert of["throughput"] == pytest.approx(1 / 1.4 - 1)
+
+
+def closed_loop(arm: Arm, answer_s: float, seed: int, *, users: int, run_s: float) -> Run:
+    """What was due in a run of users who began within a quarter of it, in virtual time."""
+    source, warm_s = random.Random(f"{seed}/{arm}"), run_s / 4
+    spans = []
+    for at_s in staggered(users, warm_s, seed=seed):
+        while at_s < warm_s + run_s:
+            ended_s = at_s + answer_s * (1 + source.gauss(0, 0.01))
+            if at_s >= warm_s:
+                spans.append((round(at_s * 1e9), round(ended_s * 1e9)))
+            at_s = ended_s  # noqa: PLW2901 - the next one is due
+    answer = Met(whole=True, why="", due_ttft_ms=1.0, tokens=200)
+    return Run(arm=arm, mets=(answer,) * len(spans), users=users, spans_ns=tuple(sorted(spans)))
+
+
+@pytest.mark.parametrize(
+    ("answer_s", "longer", "verdict"),
+    [(7.0, 0.10, Verdict.FAIL), (8.0, 0.03, Verdict.PASS), (3.6, 0.10, Verdict.FAIL)],
+)
+def test_answers_as_long_as_a_run_hide_and_double_nothing(
+    answer_s: float, longer: float, verdict: Verdict
+) -> None:
+    """Those due within 8 s are a count of rounds: equal in A and B, or one more for everybody."""
+    long_s = {"A": answer_s, "B": answer_s * (1 + longer)}
+    made = [
+        closed_loop("A" if arm == "A" else "B", long_s[arm], at // 4, users=16, run_s=8)
+        for at, arm in enumerate(order(8))
+    ]
+    (found,) = judge(made, minimum_effect=0.05, metrics=["throughput"]).compared
+    assert found.effect == pytest.approx(1 / (1 + longer) - 1, abs=0.005)
+    assert found.verdict is verdict, found.reason
+    assert found.a == pytest.approx(16 * 200 / answer_s, rel=0.01)
+
+
+def test_a_request_that_failed_took_its_time() -> None:
+    whole = Met(whole=True, why="", tokens=30)
+    spans = ((0, 10**9), (10**9, 3 * 10**9))
+    both = Run(arm="A", mets=(whole, whole), users=4, spans_ns=spans)
+    half = Run(arm="A", mets=(whole, Met(whole=False, why="cut")), users=4, spans_ns=spans)
+    assert (throughput(both), throughput(half)) == (80, 40)
+
+
+def test_requests_that_came_by_a_schedule_have_no_throughput() -> None:
+    made = [replace(run, users=None) for run in runs()]
+    found = judge(made, minimum_effect=0.05)
+    assert [one.metric for one in found.compared] == [m for m in METRICS if m != "throughput"]
+    assert found.left_out.startswith("throughput is left out")
+    assert found.to_json()["left_out"] == found.left_out
+    assert judge(runs(), minimum_effect=0.05, replays=20).left_out == ""
+    with pytest.raises(ValueError, match="by a schedule"):
+        judge(made, minimum_effect=0.05, metrics=["throughput"])
+
+
+def wandering(arm: Arm, source: random.Random, *, slow: float = 1.0, sd: float = 0.35) -> Run:
+    """Eight users for 240 s on a machine whose speed wanders, as stolen time makes it."""
+    speeds, state = [], source.gauss(0, 1)
+    for _ in range(300):
+        speeds.append(math.exp(sd * state))
+        state = 0.98 * state + 0.2 * source.gauss(0, 1)
+    users = [source.uniform(0, 2) for _ in range(8)]
+    heapify(users)
+    spans = []
+    while (at_s := heappop(users)) < 240:
+        ended_s = at_s + 1.5 * slow * speeds[int(at_s)] * math.exp(source.gauss(0, 0.1))
+        spans.append((round(at_s * 1e9), round(ended_s * 1e9)))
+        heappush(users, ended_s)
+    answer = Met(whole=True, why="", due_ttft_ms=100.0, tokens=100)
+    return Run(arm=arm, mets=(answer,) * len(spans), users=8, spans_ns=tuple(spans))
+
+
+def test_two_records_of_a_machine_that_wanders_are_left_open() -> None:
+    """Windows of equally many requests have one rate, and an interval of nothing: 5 of 12 fail."""
+    source = random.Random(1)
+    said = [
+        judge(
+            [wandering("A", source), wandering("B", source)],
+            minimum_effect=0.05,
+            metrics=["throughput"],
+        ).verdict
+        for _ in range(12)
+    ]
+    assert said.count(Verdict.FAIL) <= 1
+    assert said.count(Verdict.INCONCLUSIVE) > 8
+
+
+def test_two_records_of_a_quiet_machine_are_told_apart_by_what_was_received() -> None:
+    source = random.Random(1)
+    (found,) = judge(
+        [wandering("A", source, sd=0.0), wandering("B", source, sd=0.0, slow=1.2)],
+        minimum_effect=0.05,
+        metrics=["throughput"],
+    ).compared
+    assert found.verdict is Verdict.FAIL
+    assert found.effect == pytest.approx(-1 / 6, abs=0.02)
 
 
 def test_failures_are_a_metric_of_their_own() -> None:
@@ -100,7 +229,7 @@ def test_failures_are_a_metric_of_their_own() -> None:
     assert (failures.verdict, failures.a, failures.b) == (Verdict.FAIL, 0, 0.2)
     assert broken.verdict is Verdict.FAIL
     few = runs(plan=order(3), failed=lambda _, __: False)
-    shorter = [Run(arm=run.arm, mets=run.mets[:5], seconds=1) for run in few]
+    shorter = [Run(arm=run.arm, mets=run.mets[:5]) for run in few]
     left = judge(shorter, minimum_effect=0.05, metrics=["failures"])
     assert left.verdict is Verdict.INCONCLUSIVE
     assert "measure more of them" in left.why
@@ -108,7 +237,7 @@ def test_failures_are_a_metric_of_their_own() -> None:
 
 def test_a_saturated_client_proves_nothing() -> None:
     made = runs()
-    made[3] = Run(arm=made[3].arm, mets=made[3].mets, seconds=4, excuse="client saturated: …")
+    made[3] = replace(made[3], excuse="client saturated: …")
     found = judge(made, minimum_effect=0.05)
     assert (found.verdict, found.why) == (Verdict.INCONCLUSIVE, "A: client saturated: …")
 
@@ -125,7 +254,7 @@ def record(arm: Arm, effect: float, seed: int, *, drift: float = 0.0) -> Run:
         met(100 * (1 + effect) * (1 + drift * at / 960) * source.uniform(0.7, 1.4))
         for at in range(960)
     )
-    return Run(arm=arm, mets=mets, seconds=100)
+    return Run(arm=arm, mets=mets, users=1, spans_ns=one_after_another(mets))
 
 
 def test_two_records_are_compared_window_by_window() -> None:

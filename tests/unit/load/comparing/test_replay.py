@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.load.comparing.replay import blocks_of, judged, worth
+from harness.load.comparing.replay import EFFECT, blocks_of, effect_for, judged, worth
 from harness.statistics import compare, order
 
 if TYPE_CHECKING:
@@ -106,13 +106,28 @@ def test_noise_costs_power_never_truth() -> None:
     loud = worth(figures(0.0, 0.2), minimum_effect=0.05)
     assert loud.found < 0.5
     assert loud.overlooked < 0.1
-    assert "false alarms" in loud.text
 
 
 def test_where_smaller_is_worse_the_effect_takes_away() -> None:
     found = worth(figures(0.0, 0.01), minimum_effect=0.05, larger_is_worse=False)
     assert found.effect == pytest.approx(-1 / 11)
     assert found.found > 0.9
+
+
+@pytest.mark.parametrize("minimum", [0.01, 0.05, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("larger_is_worse", [True, False])
+def test_the_true_effect_is_one_that_must_not_pass(
+    minimum: float, *, larger_is_worse: bool
+) -> None:
+    """An effect below the minimum passes rightly: to replay it would tell nothing."""
+    true = effect_for(minimum, larger_is_worse=larger_is_worse)
+    assert true >= EFFECT
+    assert (true if larger_is_worse else true / (1 + true)) > minimum
+    found = worth(
+        figures(0, 0.01), minimum_effect=minimum, larger_is_worse=larger_is_worse, effect=true
+    )
+    assert found.found > 0.9
+    assert effect_for(0.05, larger_is_worse=larger_is_worse) == EFFECT
 
 
 def test_the_same_seed_replays_the_same() -> None:

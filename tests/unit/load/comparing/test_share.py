@@ -35,9 +35,7 @@ def runs(blocks: int, *, seed: int = 1, excuse: str = "", broken: int = 0) -> li
     for number, arm in enumerate(order(blocks)):
         mets = [met(source, arm == "B", drift=number) for _ in range(40)]
         mets += [Met(whole=False, why="reset") for _ in range(broken)]
-        found.append(
-            Run(arm="A" if arm == "A" else "B", mets=tuple(mets), seconds=4.0, excuse=excuse)
-        )
+        found.append(Run(arm="A" if arm == "A" else "B", mets=tuple(mets), excuse=excuse))
     return found
 
 
@@ -100,9 +98,7 @@ def test_a_doubtful_client_and_broken_answers_are_never_a_verdict(limits: str) -
 
 def test_two_blocks_give_no_interval_and_no_answers_give_no_figure() -> None:
     few = judge(shares(runs(2)), subject="m")
-    silent = [
-        Run(arm=run.arm, mets=(Met(whole=False, why="refused"),), seconds=1) for run in runs(3)
-    ]
+    silent = [Run(arm=run.arm, mets=(Met(whole=False, why="refused"),)) for run in runs(3)]
 
     assert few[0].verdict is Verdict.INCONCLUSIVE
     assert few[0].reason == "2 are too few for an interval"

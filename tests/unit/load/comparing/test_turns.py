@@ -65,18 +65,25 @@ def target(url: str) -> Target:
     return Target(base_url=url, model="m", prompt_tokens=WORDS, answer_tokens=2)
 
 
-def turns(folder: Path, url: str, *, blocks: int = 1, stop_after: int | None = None) -> Turns:
+def turns(
+    folder: Path,
+    url: str,
+    *,
+    blocks: int = 1,
+    stop_after: int | None = None,
+    users: int | None = None,
+) -> Turns:
     """Blocks of runs; both sides are one engine, whose cache would know what came before.
 
-    ``stop_after`` so many whole runs somebody presses Ctrl-C.
+    ``stop_after`` so many whole runs somebody presses Ctrl-C. Without ``users`` a schedule asks.
     """
     engine, stop = target(url), threading.Event()
     return take_turns(
         engine,
         engine,
         folder=folder,
-        level=20.0,
-        whole=False,
+        level=float(users or 20),
+        whole=users is not None,
         blocks=blocks,
         run_s=0.2,
         engine="none",
@@ -102,6 +109,7 @@ def test_a_block_asks_alike_at_the_same_moments_and_nothing_twice(tmp_path: Path
     assert "".join(run.arm for run in taken.runs) == "ABBA"
     assert len({len(run.mets) for run in taken.runs}) == 1
     assert taken.partial == ""
+    assert {run.users for run in taken.runs} == {None}
     assert recorded(tmp_path) == taken
 
 
@@ -136,7 +144,7 @@ def test_what_was_whole_before_an_interrupt_is_kept_and_the_run_under_way_is_not
 def test_of_a_record_that_never_ended_the_last_run_is_left_out(tmp_path: Path) -> None:
     """Its process died: nobody knows whether that run was whole."""
     with served() as (url, _):
-        taken = turns(tmp_path, url, blocks=2)
+        taken = turns(tmp_path, url, blocks=2, users=2)
     path = tmp_path / "run.json"
     facts = json.loads(path.read_text())
     del facts["notes"]["runs"]
@@ -144,6 +152,12 @@ def test_of_a_record_that_never_ended_the_last_run_is_left_out(tmp_path: Path) -
     again = recorded(tmp_path)
     assert again.runs == taken.runs[:7]
     assert again.partial == "it died: 1 of 2 blocks were measured"
+    for run in again.runs:
+        assert run.users == 2
+        assert len(run.spans_ns) == len(run.mets) > 2
+        # Each of the two has one request at a time.
+        ends, begins = sorted(end for _, end in run.spans_ns), [due for due, _ in run.spans_ns]
+        assert all(later >= sooner for sooner, later in zip(ends, begins[2:], strict=False))
 
 
 def test_a_target_that_is_down_leaves_nothing_in_the_way_of_a_second_try(tmp_path: Path) -> None:

@@ -167,6 +167,12 @@ def test_the_remedy_names_the_streams_that_are_safe() -> None:
     assert verdict(safe=safe(64, None)).evidence[-1].interval == (64, math.inf)
 
 
+def test_the_remedy_tells_a_client_that_was_right_alone() -> None:
+    found = verdict(during=replace(RIGHT, merged=RIGHT.tokens), safe=safe(64, 128))
+    assert f"alone it carried {RIGHT.streams} streams" in found.why[0]
+    assert "this machine carries" not in found.why[0]
+
+
 def test_one_worker_that_is_not_believed_spoils_the_whole() -> None:
     good = verdict(name="worker-0")
     bad = verdict(name="worker-1", before=None)
