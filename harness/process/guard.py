@@ -100,11 +100,14 @@ def _point_at_null(descriptor: int) -> None:
 def _spawn(command: list[str]) -> tuple[int, str]:
     """Fork and exec; return the group, and why exec failed or an empty text."""
     said, say = os.pipe()  # closed by a successful exec
+    guard = os.getpid()
     child = os.fork()
     if child == 0:
         try:
             os.setsid()
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != guard:  # it was killed before this could be asked for
+                os._exit(127)
             for number in (*_PASSED_ON, signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             os.execvp(command[0], command)  # noqa: S606 - no shell is the point

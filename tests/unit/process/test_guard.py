@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,3 +104,29 @@ def test_the_command_does_not_inherit_the_lifeline() -> None:
 def test_a_wrong_command_line_shows_the_right_one(words: list[str]) -> None:
     with pytest.raises(SystemExit, match="COMMAND"):
         guard._parse(words)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_a_command_whose_guard_died_before_it_could_tell_is_not_run() -> None:
+    # The guard is killed between the fork and the child's prctl: the order is forced here.
+    script = """
+        import os, signal, threading, time
+        from harness.process import guard
+
+        born_of, setsid = os.getpid(), os.setsid
+
+        def once_orphaned():
+            while os.getppid() == born_of:
+                time.sleep(0.001)
+            setsid()
+
+        os.setsid = once_orphaned
+        threading.Timer(0.05, os.kill, (born_of, signal.SIGKILL)).start()
+        guard._spawn(["echo", "it ran"])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True, text=True, check=False, timeout=30, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert done.stdout == ""  # read until the last holder of the pipe was gone
