@@ -159,7 +159,8 @@ def _show(outcome: ClaimsOutcome) -> None:
         f"{count} {status.value.replace('-', ' ')}"
         for status, count in sorted(tally(outcome.claims).items(), key=_rank, reverse=True)
     )
-    console.print(f"{len(outcome.claims)} claims: {counts}", style="bold")
+    n = len(outcome.claims)
+    console.print(f"{n} {'claim' if n == 1 else 'claims'}: {counts}", style="bold")
     for row in outcome.report.rows:
         console.print(f"gate {row.id}: {row.verdict}")
     click.echo(f"{outcome.directory / 'index.html'}")

@@ -74,7 +74,7 @@ class Facts:
     host: str
     """The base URL that was asked."""
     engine: str
-    """What stood behind it: emulated, real, remote, mixed or unknown."""
+    """What stood behind it: emulated, real, remote or unknown; of several kinds, which is which."""
     begun_unix_ns: int
     ended_unix_ns: int | None = None
     workers: tuple[str, ...] = ()

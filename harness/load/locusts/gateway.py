@@ -46,7 +46,7 @@ class OwnGateway:
         self.endpoint: str = facts["endpoint"]
         self.key: str = facts["key"]
         self.kind: str = facts["kind"]
-        """What its engines are: emulated, real or mixed."""
+        """What its engines are: emulated, real, or in words which is which."""
         self.behind: str = facts["behind"]
         """Each engine, what it is and its version."""
         self.watches = tuple(Watch(**engine) for engine in facts["engines"])
