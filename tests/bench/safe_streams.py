@@ -11,7 +11,8 @@ worth. Where there are cores enough, a process has one to itself and its server 
 With ``--locust`` a level is a whole load of ``locust --processes N`` on as many processes of
 `timed_server`, whose 50 tokens a second are then the rate: each worker is measured before its load
 and beside it, its rows are parsed meanwhile by a process of its own, and the level is safe if the
-run ends with exit code 0. Nothing is pinned, so cores are shared by all of these.
+run ends with exit code 0. All of these share ``--cores`` cores a process: without it one process has
+the whole machine for its helpers, and two have half of it each.
 
 The search ends where a reference server cannot send what it is asked to: then a process carries
 more than can be shown on this machine, and the report says so.
@@ -60,8 +61,10 @@ def worker(rate: float, most: int, own: int, servers: int) -> None:
             print(json.dumps(said), flush=True)
 
 
-def loaded(processes: int, streams: int, seconds: float) -> bool | None:
+def loaded(processes: int, streams: int, seconds: float, cores: int = 0) -> bool | None:
     """Whether ``locust --processes N`` believes itself at so many streams each; None: it broke."""
+    if cores:  # of this process, and so of all it starts
+        os.sched_setaffinity(0, range(min(os.cpu_count() or 1, processes * cores)))
     told = ["64", "100", "20", "--spread=0.5", f"--processes={processes}"]
     timed = [sys.executable, str(HERE / "timed_server.py"), *told]
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +105,7 @@ def found(processes: int, given: argparse.Namespace) -> int:
     """The most streams of each of so many processes at once that were right."""
     if given.locust:
         safe = search(
-            lambda streams: loaded(processes, streams, given.seconds),
+            lambda streams: loaded(processes, streams, given.seconds, given.cores),
             rate=50.0, least=given.least, most=given.most, close=given.close,
         )  # fmt: skip
         print(f"{processes} process(es): {safe.streams} safe streams each, {safe.above} are not")
@@ -152,6 +155,7 @@ def main() -> None:
     parser.add_argument("--close", type=float, default=1.08)
     parser.add_argument("--locust", action="store_true", help="whole loads of Locust's workers")
     parser.add_argument("--seconds", type=float, default=8.0, help="of such a load")
+    parser.add_argument("--cores", type=int, default=0, help="of such a load, for each process")
     given = parser.parse_args()
     began = time.monotonic()
     one = found(1, given)
