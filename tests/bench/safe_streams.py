@@ -11,8 +11,8 @@ worth. Where there are cores enough, a process has one to itself and its server 
 With ``--locust`` a level is a whole load of ``locust --processes N`` on as many processes of
 `timed_server`, whose 50 tokens a second are then the rate: each worker is measured before its load
 and beside it, its rows are parsed meanwhile by a process of its own, and the level is safe if the
-run ends with exit code 0. All of these share ``--cores`` cores a process: without it one process has
-the whole machine for its helpers, and two have half of it each.
+run ends with exit code 0. All of these share ``--cores`` cores a process: without it one process
+has the whole machine for its helpers, and two have half of it each.
 
 The search ends where a reference server cannot send what it is asked to: then a process carries
 more than can be shown on this machine, and the report says so.
