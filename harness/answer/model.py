@@ -86,7 +86,8 @@ class Delta(NamedTuple):
     """One token-bearing piece of a stream; stamps as in `Event`.
 
     Chunks that carry only a role, a finish reason, usage or nothing, and comments,
-    bear no token and yield no delta. ``index`` is the index of the choice.
+    bear no token and yield no delta. ``index`` is the index of the choice, and ``event``
+    the position of its event: one brings several where it has several choices or tool calls.
     """
 
     at_ns: int
@@ -94,7 +95,8 @@ class Delta(NamedTuple):
     merged: bool
     kind: DeltaKind
     text: str
-    index: int = 0  # type: ignore[assignment]  # the method of tuples that it hides is not missed
+    index: int  # type: ignore[assignment]  # the method of tuples that it hides is not missed
+    event: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

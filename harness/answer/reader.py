@@ -112,7 +112,7 @@ def _deltas(events: Sequence[Event], pieces: Iterable[_Piece]) -> tuple[Delta, .
     found = []
     for place, index, kind, words in pieces:
         event = events[place]
-        found.append(Delta(event.at_ns, event.after_ns, event.merged, kind, words, index))
+        found.append(Delta(event.at_ns, event.after_ns, event.merged, kind, words, index, place))
     return tuple(found)
 
 

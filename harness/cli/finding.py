@@ -108,8 +108,10 @@ def find(
 
     The knee before it is found too. Each level is measured until its figure's interval excludes
     the limit, and cut short where it is broken beyond doubt; both ends of the result were measured
-    twice, at different times. Every visit is kept: the same command goes on where Ctrl-C stopped
-    it. Exit code 1: not even --min holds; 3: not decided with this budget.
+    twice, at different times. A rate is on for longer than an answer takes before it is measured,
+    and none holds while a queue still grows: an SLO of itl, tpot or stall alone, which no queue
+    breaks, finds no end. Every visit is kept: the same command goes on where Ctrl-C stopped it.
+    Exit code 1: not even --min holds; 3: not decided with this budget.
     """
     try:
         plan = Plan(

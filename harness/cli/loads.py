@@ -10,6 +10,7 @@ from harness.cli.tables import show_table
 from harness.evidence import Verdict
 from harness.load.comparing.compare import FAILURES, UNITS
 from harness.load.finding.search import ROUNDS
+from harness.load.goodput import GAPS
 
 if TYPE_CHECKING:
     from harness.load.comparing.compare import Judgement, Run
@@ -73,11 +74,18 @@ def show_search(result: Search) -> None:
         show_table(columns, rows, left=("verdict",))
         one_visit = 1 - 2 * result.plan.error / ROUNDS
         click.echo(f"[low, high]: the interval of one visit, {one_visit:.1%} sure; n = requests")
+        click.echo(
+            "good/s: of the requests that were due in it; tokens/s: of the answers that came"
+        )
     sure = f"{result.plan.confidence:.0%} confidence" if result.found.sure else "not sure"
     click.echo(f"{result.found.text} ({unit}, {sure})  engine: {result.engine}")
     if result.found.open:
         between = ", ".join(f"{level:.4g}" for level in result.found.open)
-        click.echo(f"too close to the limit to be decided: {between}")
+        click.echo(f"visited and left undecided: {between}")
+    if not result.found.sure and all(objective.metric in GAPS for objective in result.plan.slo):
+        click.echo(
+            "no queue breaks what was promised: promise a time with its wait in it (ttft, e2e)"
+        )
     if result.knee is None:
         click.echo("knee: too few levels were measured")
     else:

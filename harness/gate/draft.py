@@ -109,12 +109,16 @@ def _live(registry: Registry) -> Iterator[Node]:
 
 
 def _fallback(registry: Registry) -> Iterator[Node]:
-    """Every subset of the longest chain's providers is killed once."""
-    found = [resolve(registry, name) for name in registry.routes.exact]
-    chains = [route for route in found if isinstance(route, Route) and len(route.tiers) > 1]
-    if chains:
-        longest = max(chains, key=lambda route: len(route.tiers))
-        cells = 2 ** len(longest.providers)
+    """Every subset of the providers of the longest chain is killed once, and of such a group."""
+    groups = [name for name, group in registry.load_balancing.items() if group.fallbacks]
+    cells = 0
+    for names in (registry.routes.exact, groups):
+        found = [resolve(registry, name) for name in names]
+        chains = [route for route in found if isinstance(route, Route) and len(route.tiers) > 1]
+        if chains:
+            longest = max(chains, key=lambda route: len(route.tiers))
+            cells += 2 ** len(longest.providers)
+    if cells:
         yield _need("fallback.kill-matrix", cells, subject="* [[]down: *]")
         yield _need("fallback.latency", cells, subject="* [[]down: *]")
         yield _need("fallback.recovery", subject="* [[]revived: *]")

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import median
 from typing import TYPE_CHECKING
 
 from harness import answer as answers
 from harness.answer import DeltaKind
-from harness.load.timing import timing
-from harness.statistics import bootstrap, quantile
+from harness.load.timing import stated, timing
+from harness.statistics import quantile, share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.answer import Answer
-    from harness.statistics import Bootstrapped, Estimate
+    from harness.statistics import Estimate, Share
     from harness.wire.engine import Recorded
 
 _MS = 1e6
@@ -37,6 +37,8 @@ METRICS = {
     "e2e-from-due": "due_e2e_ms",
 }
 """The metrics an objective may name, and the fields of `Met` they stand for."""
+GAPS = frozenset({"itl", "stall", "tpot"})
+"""Those of the gaps between tokens, of which an answer of one token has none."""
 
 _OBJECTIVE = re.compile(
     r"(?:p(?P<q>\d{1,2}(?:\.\d+)?)\s+)?(?P<metric>[a-z][a-z0-9-]*)\s*<=?\s*"
@@ -105,7 +107,12 @@ def met_by(answer: Answer, *, due_ns: int | None = None) -> Met:
     if timed is None:  # whole, but no stream: nothing is known of its tokens' times
         e2e_ms = (exchange.reads[-1].at_ns - exchange.sent_ns) / _MS
         return Met(
-            whole=True, why=why, queue_ms=queue_ms, e2e_ms=e2e_ms, due_e2e_ms=e2e_ms + queue_ms
+            whole=True,
+            why=why,
+            queue_ms=queue_ms,
+            e2e_ms=e2e_ms,
+            due_e2e_ms=e2e_ms + queue_ms,
+            tokens=stated(answer.usage) or 0,
         )
     deltas = answer.deltas
     seen = next((delta for delta in deltas if delta.kind is not DeltaKind.REASONING), None)
@@ -125,7 +132,7 @@ def met_by(answer: Answer, *, due_ns: int | None = None) -> Met:
         due_ttft_ms=timed.ttft_ms + queue_ms,
         due_e2e_ms=timed.e2e_ms + queue_ms,
         tokens=timed.tokens,
-        chunks=len(deltas),
+        chunks=timed.chunks,
         merged=timed.merged,
     )
 
@@ -141,10 +148,14 @@ class Objective:
     def held_by(self, one: Met) -> bool:
         """Whether a single request kept the limit; not where it has no such time.
 
-        A first token that may have come in time but is not known to is not counted as held.
+        A first token that may have come in time but is not known to is not counted as held, and
+        neither are the gaps of many tokens that came in one chunk. One token has no gap that
+        could be too long (`GAPS`).
         """
-        value = getattr(one, METRICS[self.metric])
-        return value is not None and value <= self.limit_ms
+        value: float | None = getattr(one, METRICS[self.metric])
+        if value is None:
+            return one.whole and one.tokens == 1 and self.metric in GAPS
+        return value <= self.limit_ms
 
 
 def objectives(text: str) -> tuple[Objective, ...]:
@@ -178,14 +189,14 @@ class Goodput:
     n: int
     per_s: float
     """Good requests a second of the load."""
-    share: Bootstrapped
+    share: Share
     """With an interval that allows for neighbours sharing their fate."""
 
 
-def goodput(mets: Sequence[Met], slo: Sequence[Objective], *, seconds: float, seed: int) -> Goodput:
+def goodput(mets: Sequence[Met], slo: Sequence[Objective], *, seconds: float) -> Goodput:
     """Count the requests of ``mets``, in order of time, that are whole and met all of ``slo``.
 
-    ``seconds`` is how long requests were due, not how long the answers took.
+    ``seconds`` are from when the first was due until the last answer had ended.
 
     Raises:
         ValueError: no requests, no time, or an objective with a percentile, which no single
@@ -195,17 +206,16 @@ def goodput(mets: Sequence[Met], slo: Sequence[Objective], *, seconds: float, se
         raise ValueError(f"a load of {seconds} seconds: give more than 0")
     if of_all := [objective for objective in slo if objective.q is not None]:
         raise ValueError(f"{of_all[0]} is of all requests together: a goodput counts single ones")
-    kept = [float(one.whole and all(limit.held_by(one) for limit in slo)) for one in mets]
-    good = int(sum(kept))
-    return Goodput(
-        good=good, n=len(kept), per_s=good / seconds, share=bootstrap(kept, fmean, seed=seed)
-    )
+    kept = [one.whole and all(limit.held_by(one) for limit in slo) for one in mets]
+    good = sum(kept)
+    return Goodput(good=good, n=len(kept), per_s=good / seconds, share=share(kept))
 
 
 def figure(mets: Sequence[Met], metric: str, q: float, *, confidence: float = 0.95) -> Estimate:
     """The ``q`` quantile of a metric over the requests that have it, with its interval.
 
-    How many have none is for the caller to say beside it: ``n`` counts the others.
+    How many have none is for the caller to say beside it: ``n`` counts the others. The interval
+    takes them as independent; for requests of a queue see `harness.statistics.quantile`.
 
     Raises:
         ValueError: none has it. KeyError: there is no such metric.

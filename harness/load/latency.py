@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -39,8 +39,9 @@ Remedy: look at the engine's own share first (`latency.gateway-overhead.p50`); t
 limit in gates.yaml only with a reason written beside it.""",
     "latency.ttft.p95": """95th percentile of the time to first token (TTFT)
 
-One in twenty callers waits longer. It needs many samples; the number taken is large enough that a
-single stall of the gateway does not decide it.
+One in twenty callers waits longer. It needs many samples. Answers that stalled together count as
+one: a single stall of the gateway beyond the limit leaves it undecided, and as many answers again
+show whether it was the only one.
 
 Remedy: look for stalls in the recordings: all streams in flight pause together if the gateway
 did.""",
@@ -101,6 +102,23 @@ def judge(
         for check, text, q, field in FIGURES
         if tail or q == MEDIAN
     ]
+
+
+async def until_decided(
+    ask: Callable[[int], Awaitable[list[Answer]]],
+    judged: Callable[[Sequence[Answer]], list[Evidence]],
+    asks: int,
+) -> tuple[list[Answer], list[Evidence]]:
+    """Ask ``asks`` times, and as many again where that leaves a figure with a limit undecided.
+
+    So a stall in the one half can be seen to be the only one, and most runs pay for one half.
+    """
+    got = await ask(asks)
+    found = judged(got)
+    if any(one.verdict is Verdict.INCONCLUSIVE and one.bound is not None for one in found):
+        got += await ask(asks)
+        found = judged(got)
+    return got, found
 
 
 def judge_overhead(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import AbstractContextManager, ExitStack, suppress
+from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
 from harness import answer as answers
 from harness.evidence import Verdict
 from harness.load.driving import closed, scheduled
-from harness.load.finding.level import Stretch
+from harness.load.finding.level import Stretch, grows
 from harness.load.finding.looking import Looks, given_up
 from harness.load.goodput import met
 from harness.load.journal.journal import Facts, Writer, row_of
@@ -39,6 +40,8 @@ _NS = 1e9
 _TRIES = 3
 _WATCH_S = 0.2
 """How long a stop may go unseen."""
+_FILLED = 1.25
+"""Of the time of an answer: then as many are under way as the level brings with it."""
 _BATCH = 1_000_000
 """Numbers that a batch of requests has to itself."""
 
@@ -69,6 +72,8 @@ class Session(AbstractContextManager["Session"]):
         self._streams = streams
         self._timeout_s = timeout_s
         self._number = 0
+        self._answers_s: dict[float, float] = {}
+        """How long an answer takes, by level; 0 is a target that does nothing else."""
         self._exit = ExitStack()
         self._engine: LoadEngine
         self._trust: Trust
@@ -115,10 +120,15 @@ class Session(AbstractContextManager["Session"]):
         have a prompt in common. Default: one batch a seed.
         The requests of the warm-up before are in the journal too, but not in what is returned.
         With ``slo`` it is cut short where that is broken beyond doubt, at the ``error`` that the
-        verdict on it may have (`harness.load.finding.looking`); what is under way is given up.
+        verdict on it may have (`harness.load.finding.looking`); what is under way is given up. And
+        the warm-up of a rate then lasts longer than an answer of this level, or of a lower one:
+        until then fewer are under way than the level brings with it.
         """
         target = target or self.targets[0]
         warm_s = max(min(0.5, seconds), WARM_UP * seconds)
+        if slo and not whole:
+            below = (took_s for at, took_s in self._answers_s.items() if at <= level)
+            warm_s = max(warm_s, _FILLED * max(below, default=0.0))
         from_ns = time.monotonic_ns() + round(warm_s * _NS)
         looks = Looks(slo, error=error, from_ns=from_ns, seconds=seconds)
         with self._trust.during():
@@ -132,7 +142,10 @@ class Session(AbstractContextManager["Session"]):
             excuse = f"{exact}; {excuse}".rstrip("; ")
         if looks.excuse or not (drive.complete or drive.cut):
             excuse = looks.excuse or "interrupted"
+        measured_s = drive.seconds - warm_s if drive.cut else seconds
+        measured_s = min(seconds, max(measured_s, 1e-3))
         kept: list[tuple[Met, tuple[int, int]]] = []
+        came: list[Met] = []
         for recorded in drive.recorded:
             ended_by_us = drive.cut and recorded.end is End.CANCELLED
             if ended_by_us and recorded.sent_ns is None:
@@ -155,15 +168,27 @@ class Session(AbstractContextManager["Session"]):
             seen = given_up(recorded, slo) if ended_by_us else row.met
             if seen is not None and not warm:
                 kept.append((seen, (row.due_unix_ns, row.ended_unix_ns)))
-        measured_s = drive.seconds - warm_s if drive.cut else seconds
-        return Stretch(
+            if row.met.whole and 0 <= recorded.ended_ns - from_ns < measured_s * _NS:
+                came.append(row.met)
+        by_s = measured_s
+        if whole:  # within a window users bring a count of whole rounds (`comparing.compare`)
+            came = [seen for seen, _ in kept if seen.whole]
+            by_s = sum(ended - due for _, (due, ended) in kept) / _NS / round(level)
+        stretch = Stretch(
             mets=tuple(seen for seen, _ in kept),
             spans_ns=tuple(span for _, span in kept),
-            seconds=min(seconds, max(measured_s, 1e-3)),
+            seconds=measured_s,
+            warm_s=None if whole else warm_s,
+            answers_per_s=len(came) / by_s if came else 0.0,
+            tokens_per_s=sum(met.tokens for met in came) / by_s if came else 0.0,
             took_s=drive.seconds,
             excuse=excuse,
             cut=looks.cut,
         )
+        taken = [seen.e2e_ms for seen, _ in kept if seen.e2e_ms is not None]
+        if taken and not drive.cut and not grows(stretch, slo):
+            self._answers_s[level] = median(taken) / 1000
+        return stretch
 
     def _drive(
         self,
@@ -210,6 +235,7 @@ class Session(AbstractContextManager["Session"]):
             if seen.whole and timed is not None:
                 gap_ms = timed.tpot_ms or seen.itl_ms or 20.0
                 rate = max(rate, 1000 / max(gap_ms, 0.5))
+                self._answers_s[0.0] = max(self._answers_s.get(0.0, 0.0), timed.e2e_ms / 1000)
             else:
                 said = f"{recorded.end.value}: {seen.why or recorded.detail}"
                 break
@@ -219,7 +245,8 @@ class Session(AbstractContextManager["Session"]):
             raise LoadError(
                 "load.target-down",
                 f"{target.base_url} gave no whole answer for the model {target.model!r} "
-                f"({said}). Nothing was measured: start it, or correct URL, key or model.",
+                f"({said}). Nothing was measured: start it, or correct URL, model or key "
+                "(--key-env VAR).",
             )
         return min(rate, 200.0)
 

@@ -16,14 +16,15 @@ _MS = 1e6
 class Timing:
     """The phases of one streamed answer, in milliseconds from the request's last byte.
 
-    ``ttft_ms`` ends at the first token-bearing delta (content, reasoning or tool
+    ``ttft_ms`` ends at the first token-bearing chunk (content, reasoning or tool
     call, never a chunk that carries only a role). ``itl_ms`` holds the gaps between
-    successive token-bearing deltas, ``e2e_ms`` ends with the stream's last event,
-    and ``tpot_ms`` is (last delta - first delta) / tokens after the first delta. Tokens
+    successive token-bearing chunks, however many choices or tool calls one brings:
+    within a chunk there is no gap. ``e2e_ms`` ends with the stream's last event,
+    and ``tpot_ms`` is (last chunk - first chunk) / tokens after the first chunk. Tokens
     are counted as the server states them in usage, else one a delta; those of the first
-    delta are what it states there (usage in every chunk), else as many as the average
-    delta brings: a server that sends four tokens a chunk is then as fast as it is.
-    ``merged`` counts deltas that shared a read, whose stamps are upper bounds.
+    chunk are what it states there (usage in every chunk), else as many as the average
+    chunk brings: a server that sends four tokens a chunk is then as fast as it is.
+    ``merged`` counts chunks that shared a read, whose stamps are upper bounds.
     """
 
     ttft_ms: float
@@ -31,6 +32,7 @@ class Timing:
     tpot_ms: float | None
     e2e_ms: float
     tokens: int
+    chunks: int
     merged: int
 
 
@@ -43,11 +45,12 @@ def timing(answer: Answer) -> Timing | None:
     sent = answer.exchange.sent_ns
     if not answer.streamed or not answer.wholeness or sent is None or not answer.deltas:
         return None
-    stamps = [delta.at_ns for delta in answer.deltas]
+    # Later deltas of an event give way to its first.
+    firsts = {delta.event: delta for delta in reversed(answer.deltas)}.values()
+    stamps = [delta.at_ns for delta in firsts][::-1]
     gaps = tuple([(later - earlier) / _MS for earlier, later in pairwise(stamps)])
-    stated = (answer.usage or {}).get("completion_tokens")
-    tokens = stated if isinstance(stated, int) and stated > 0 else len(stamps)
-    after_first = tokens - _tokens_of_first(answer, tokens)
+    tokens = stated(answer.usage) or len(answer.deltas)
+    after_first = tokens - _tokens_of_first(answer, tokens / len(stamps))
     return Timing(
         ttft_ms=(stamps[0] - sent) / _MS,
         itl_ms=gaps,
@@ -56,22 +59,23 @@ def timing(answer: Answer) -> Timing | None:
         else None,
         e2e_ms=(answer.events[-1].at_ns - sent) / _MS,
         tokens=tokens,
-        merged=sum([delta.merged for delta in answer.deltas]),
+        chunks=len(stamps),
+        merged=sum([delta.merged for delta in firsts]),
     )
 
 
-def _tokens_of_first(answer: Answer, tokens: int) -> float:
-    first = answer.deltas[0]
-    for event in answer.events:
-        if event.at_ns == first.at_ns and (stated := _stated(event.json)) is not None:
-            return stated
-    return max(1.0, tokens / len(answer.deltas))
+def _tokens_of_first(answer: Answer, average: float) -> float:
+    return _stated_in(answer.events[answer.deltas[0].event].json) or max(1.0, average)
 
 
-def _stated(chunk: Any) -> int | None:
+def _stated_in(chunk: Any) -> int | None:
     """The completion tokens so far, where a chunk that bears tokens states them too."""
     if not isinstance(chunk, dict):
         return None
-    usage = chunk.get("usage")
-    stated = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    return stated if chunk.get("choices") and isinstance(stated, int) and stated > 0 else None
+    return stated(chunk.get("usage")) if chunk.get("choices") else None
+
+
+def stated(usage: Any) -> int | None:
+    """The completion tokens that a ``usage`` states, if it states any."""
+    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return tokens if isinstance(tokens, int) and tokens > 0 else None

@@ -26,20 +26,23 @@ from harness.routing import Refusal, Route, listed, resolve
 from harness.wire import Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
     from harness.answer import Answer
     from harness.contract.deviations import Ledger
     from harness.evidence import Evidence
     from harness.gate import Policy
+    from harness.registry import Registry
     from harness.stack import Stack, Tier
     from harness.wire import Exchange
 
 BALANCE_ASKS = 160
 LATENCY_ASKS = 40
 TAIL_ASKS = 240
-"""72 samples bound a p95; 240 bound it below their five largest, so that one stall of the
-gateway, which hits all `CONCURRENCY` answers in flight, does not decide it."""
+"""72 samples bound a p95; 240 bound it below their five largest. One stall of the gateway hits all
+`CONCURRENCY` answers in flight, which then count as one: within the limit it decides nothing, and
+beyond it 240 samples leave the p95 undecided. Then as many again are asked, with which it passes
+if that was the only one."""
 PAIRS = 40
 """Of a direct question and one through the gateway, where the engine keeps no ledger."""
 LATENCY_TOKENS = 8
@@ -182,8 +185,12 @@ async def latency_phase(work: Work) -> AsyncGenerator[Evidence, None]:
         # The first requests of a model pay for imports and connections: they are not timed.
         await _many(CONCURRENCY, partial(_stream, stack, name, "warm-up"))
         asks = TAIL_ASKS if tail else LATENCY_ASKS
-        got = await _many(asks, partial(_stream, stack, name, "latency"))
-        for evidence in latency.judge(subject, got, work.bound, tail=tail):
+        got, judged = await latency.until_decided(
+            partial(_many, once=partial(_stream, stack, name, "latency")),
+            partial(latency.judge, subject, bound=work.bound, tail=tail),
+            asks,
+        )
+        for evidence in judged:
             yield evidence
         paired = stack.made_by(subject) != "emulated"
         if paired:
@@ -242,14 +249,10 @@ def _one_name_an_engine(stack: Stack) -> list[str]:
 
 
 async def fallback_phase(work: Work) -> AsyncGenerator[Evidence, None]:
-    """The kill matrix of the longest chain, cell by cell."""
-    stack = work.stack
-    chains = [
-        route
-        for name in stack.registry.routes.exact
-        if isinstance(route := resolve(stack.registry, name), Route) and len(route.tiers) > 1
-    ]
-    for route in sorted(chains, key=lambda route: -len(route.tiers))[:1]:
+    """The kill matrices of the longest chain and of the group with most fallbacks, by cell."""
+    stack, registry = work.stack, work.stack.registry
+    groups = [name for name, group in registry.load_balancing.items() if group.fallbacks]
+    for route in (*_longest(registry, registry.routes.exact), *_longest(registry, groups)):
         async with aclosing(chaos.kill_matrix(stack, route)) as matrix:
             async for found in matrix:
                 if isinstance(found, chaos.Recovery):
@@ -257,6 +260,16 @@ async def fallback_phase(work: Work) -> AsyncGenerator[Evidence, None]:
                     continue
                 yield chaos.judge_answers(found)
                 yield chaos.judge_latency(found, work.bound("fallback.latency", found.subject))
+
+
+def _longest(registry: Registry, names: Iterable[str]) -> list[Route]:
+    """The route of most tiers, if any has more than one."""
+    found = [
+        route
+        for name in names
+        if isinstance(route := resolve(registry, name), Route) and len(route.tiers) > 1
+    ]
+    return sorted(found, key=lambda route: -len(route.tiers))[:1]
 
 
 async def monitoring_phase(work: Work) -> AsyncGenerator[Evidence, None]:

@@ -227,20 +227,27 @@ class Stack:
         return sorted(providers, key=lambda provider: self.engines[provider].start_s)
 
     async def routed_again(self, provider: str, route: Route, *, within_s: float) -> float | None:
-        """Wait until the gateway uses ``provider`` in ``route`` again; seconds it took, or None."""
-        group = next(
+        """Wait until the gateway uses ``provider`` in ``route`` again; seconds it took, or None.
+
+        Every name along the route counts that leads to it alone. Among several it may wait long
+        for its turn; but then it is asked by its own name too, and the gateway rests the two apart.
+        """
+        groups = dict.fromkeys(
             tier.group
             for tier in route.tiers
-            if any(d.provider == provider for d in tier.deployments)
+            if [deployment.provider for deployment in tier.deployments] == [provider]
         )
         loop = asyncio.get_running_loop()
         start = loop.time()
-        while loop.time() < start + within_s:
-            answer = await self.ask(group, purpose="recovery", max_tokens=2)
-            if answer.wholeness and witness(answer.text) == provider:
-                return loop.time() - start
-            await asyncio.sleep(_POLL_S)
-        return None
+        for group in groups:
+            while True:
+                if loop.time() >= start + within_s:
+                    return None
+                answer = await self.ask(group, purpose="recovery", max_tokens=2)
+                if answer.wholeness and witness(answer.text) == provider:
+                    break
+                await asyncio.sleep(_POLL_S)
+        return loop.time() - start
 
     async def gateway_share(self, got: list[Answer]) -> list[float]:
         """Milliseconds the gateway added to the first token of each of these streams.

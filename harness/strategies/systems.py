@@ -207,9 +207,9 @@ def _behind_groups(
             model = exact[name][1]
             if model["mode"] == before[0]["mode"] and all(model is not each for each in before):
                 others.setdefault(id(model), name)
-        if others and draw(BOOLEANS):
-            names = draw(st.permutations(list(others.values())))
-            group["fallbacks"] = names[: draw(st.integers(1, len(names)))]
+        behind = draw(st.permutations(list(others.values())))[: draw(st.integers(0, len(others)))]
+        if behind:
+            group["fallbacks"] = behind
 
 
 def _patterns(

@@ -378,6 +378,14 @@ def backwards(registry: Registry, name: str) -> Route | Refusal:
     return _routed(found, tiers=(*tiers[:1], *reversed(tiers[1:])))
 
 
+def groups_end_with_their_members(registry: Registry, name: str) -> Route | Refusal:
+    found = resolve(registry, name)
+    if not isinstance(found, Route) or name not in registry.load_balancing:
+        return found
+    behind = registry.load_balancing[name].fallbacks
+    return _routed(found, tiers=tuple(t for t in found.tiers if t.group not in behind))
+
+
 def one_step_short(registry: Registry, name: str) -> Route | Refusal:
     found = resolve(registry, name)
     return _routed(found, tiers=found.tiers[:2]) if isinstance(found, Route) else found
@@ -434,6 +442,7 @@ def answers_everything(registry: Registry, name: str) -> Route | Refusal:
 
 DEFECTS: list[Callable[[Registry, str], Route | Refusal]] = [
     backwards,
+    groups_end_with_their_members,
     one_step_short,
     no_fallbacks,
     blind_to_aliases,

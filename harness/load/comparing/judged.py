@@ -5,18 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.evidence import Evidence, Verdict
-from harness.load.comparing.compare import FAILURES, METRICS
+from harness.load.comparing.compare import FAILURES, METRICS, THROUGHPUT
 
 if TYPE_CHECKING:
     from harness.load.comparing.compare import Compared, Judgement
 
 _CHECK = "load.compare."
+_MORE = {
+    THROUGHPUT: """
+
+It is that of users who wait for their answers: tokens of whole answers by the time that all
+requests took, times the users. Where requests come by a schedule it is what was asked for, and is
+not judged."""
+}
 EXPLAINED = {
     f"{_CHECK}{metric}": f"""Whether B is worse than A in {metric}
 
 Both were loaded in turn, in blocks of ABBA; the effect is how much more B has than A, within each
 block. It fails where the whole interval is worse than the minimum effect, and passes where none
-of it is.
+of it is.{_MORE.get(metric, "")}
 
 Remedy: of an inconclusive one, measure more blocks, or fewer figures (--metric); of a fail, look
 at what differs between the two."""

@@ -16,10 +16,13 @@ EXPLAINED = {
 
 The highest rate, or most users, that kept every objective, found by visiting levels of load until
 both ends of the bracket were sure. It passes where a level holds, fails where not even the lowest
-does, and is inconclusive where that is not sure.
+does, and is inconclusive where that is not sure. No rate holds while a queue still grows, nor
+before it was on for longer than an answer takes: until then fewer requests are under way than it
+brings with it.
 
 Remedy: of a fail, promise less or make the target faster; of an inconclusive one, repeat the same
-command with a larger --budget-s, which goes on where it stopped.""",
+command with a larger --budget-s, which goes on where it stopped. An SLO of itl, tpot or stall alone
+stays inconclusive, as no queue breaks it: promise a ttft or e2e too.""",
 }
 """What ``harness explain`` says of it."""
 _VERDICTS = {0: Verdict.PASS, 1: Verdict.FAIL}

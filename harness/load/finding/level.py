@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from operator import attrgetter
 from statistics import fmean, median, pstdev
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,7 +30,7 @@ _FEW = 40
 """Requests below which a growing queue cannot be told from noise."""
 _GROWTH = 1.8
 """Waiting in the last quarter by waiting in the second: 1 of a steady queue, 7/3 of one that only
-grows (`harness.load.forecast`)."""
+grows (`harness.load.forecast`), 1.8 where it has grown for a quarter of the time before."""
 _OUTLIER = 4.0
 """Times are cut off at so many limits before their memory is taken: how far beyond says nothing."""
 
@@ -50,6 +51,11 @@ class Stretch:
     """Why it was ended early, if it was: what is promised was broken beyond doubt."""
     spans_ns: tuple[tuple[int, int], ...] = ()
     """When each of ``mets`` was due, and had ended."""
+    warm_s: float | None = None
+    """How long the level was on before; None of users who wait: so many are under way at once."""
+    answers_per_s: float | None = None
+    """Whole answers it brought, a second; None: as many as were due in it came in it."""
+    tokens_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +95,13 @@ class Visit:
     seconds: float
     took_s: float
     per_s: float
-    """Whole answers a second."""
+    """Whole answers that came, a second."""
     good_per_s: float
-    """Whole answers within every limit, a second."""
+    """Whole answers within every limit, a second, of those that were due in it."""
     good_low_per_s: float
     good_high_per_s: float
     tokens_per_s: float
+    """Of the whole answers that came."""
     e2e_ms: float | None
     """Mean of the whole answers."""
     e2e_error_ms: float
@@ -131,8 +138,10 @@ def judge(
     fails where one is below with its whole interval. Each is wrong in at most ``error`` of all
     cases: a pass needs all objectives and is not corrected for their number (intersection-union
     test: Berger, Technometrics 24, 1982), a fail needs one of them and is (Bonferroni). The share
-    of a queue that still grows at the end is not that of the level: it does not pass. A stretch
-    that was cut short has failed already (`harness.load.finding.looking`).
+    of a queue that still grows at the end is not that of the level: it does not pass, whatever was
+    promised. Nor does one where answers take longer than the level was on before: fewer were under
+    way than it brings with it, and what they wait for had not begun. A stretch that was cut short
+    has failed already (`harness.load.finding.looking`).
 
     Raises:
         ValueError: no objective has a percentile.
@@ -152,6 +161,7 @@ def judge(
     goodput = share(good, confidence=1 - 2 * error, correlation=correlation)
     e2e = [met.e2e_ms for met in whole if met.e2e_ms is not None]
     given_up = sum(met.why == GIVEN_UP for met in mets)
+    per_s, tokens_per_s = _came(stretches)
     return Visit(
         level=level,
         verdict=verdict,
@@ -161,16 +171,28 @@ def judge(
         failed=len(mets) - len(whole) - given_up,
         seconds=seconds,
         took_s=sum(stretch.took_s for stretch in stretches),
-        per_s=len(whole) / seconds,
+        per_s=per_s,
         good_per_s=sum(good) / seconds,
         good_low_per_s=goodput.low * len(mets) / seconds,
         good_high_per_s=goodput.high * len(mets) / seconds,
-        tokens_per_s=sum(met.tokens for met in whole) / seconds,
+        tokens_per_s=tokens_per_s,
         e2e_ms=fmean(e2e) if e2e else None,
         e2e_error_ms=2 * pstdev(e2e) * math.sqrt(memory(e2e) / len(e2e)) if e2e else 0.0,
         short="broken" if verdict is Verdict.FAIL and stretches[-1].cut else "",
         given_up=given_up,
     )
+
+
+def _came(stretches: Sequence[Stretch]) -> tuple[float, float]:
+    """Whole answers and their tokens that came a second: as measured, or those that were due."""
+    answers = tokens = 0.0
+    for stretch in stretches:
+        due = [met.tokens for met in stretch.mets if met.whole]
+        each_s, tokens_s = stretch.answers_per_s, stretch.tokens_per_s
+        answers += len(due) if each_s is None else each_s * stretch.seconds
+        tokens += sum(due) if tokens_s is None else tokens_s * stretch.seconds
+    seconds = sum(stretch.seconds for stretch in stretches)
+    return answers / seconds, tokens / seconds
 
 
 def _nothing(level: float, stretches: Sequence[Stretch]) -> Visit:
@@ -230,7 +252,9 @@ def kept_by(mets: Sequence[Met], objective: Objective, error: float, family: int
 
 def _value(met: Met, objective: Objective) -> float:
     value = getattr(met, METRICS[objective.metric]) if met.whole else None
-    return math.inf if value is None else float(value)
+    if value is None:  # an answer of one token has no gap that could be too long
+        return 0.0 if objective.held_by(met) else math.inf
+    return float(value)
 
 
 def _at(ordered: Sequence[float], q: float) -> float | None:
@@ -248,20 +272,45 @@ def _verdict(
     if broken := [one for one in kept if one.verdict is Verdict.FAIL]:
         return Verdict.FAIL, broken[0].text
     if all(one.verdict is Verdict.PASS for one in kept):
-        if any(_grows(stretches[-1].mets, objective) for objective in slo):
-            return Verdict.INCONCLUSIVE, "it held, but the queue still grew at the end"
-        return Verdict.PASS, ""
+        why = _unsettled(stretches[-1], slo)
+        return (Verdict.INCONCLUSIVE, f"it held, but {why}") if why else (Verdict.PASS, "")
     one = next(one for one in kept if one.verdict is Verdict.INCONCLUSIVE)
     return Verdict.INCONCLUSIVE, (
         f"{one.objective}: between {one.share_low:.1%} and {one.share_high:.1%} within the limit"
     )
 
 
-def _grows(mets: Sequence[Met], objective: Objective) -> bool:
-    values = [_value(met, objective) for met in mets]
+def grows(stretch: Stretch, slo: Sequence[Objective]) -> bool:
+    """Whether a queue still grew at the end, whatever was promised."""
+    series = [[_value(met, objective) for met in stretch.mets] for objective in slo]
+    # The gaps between tokens do not grow with a queue; these do.
+    for told in (attrgetter("due_ttft_ms"), attrgetter("due_e2e_ms")):
+        series += [[value for met in stretch.mets if (value := told(met)) is not None]]
+    growth, warm_s = _GROWTH, stretch.warm_s or 0.0
+    if warm_s:  # a queue that grows from the begin has grown less, the longer it has grown before
+        long_s = stretch.seconds
+        growth = min(growth, (warm_s + 7 / 8 * long_s) / (warm_s + 3 / 8 * long_s))
+    return any(_rises(values, growth) for values in series)
+
+
+def _rises(values: Sequence[float], growth: float) -> bool:
     if len(values) < _FEW:
         return False
     cut = [len(values) * quarter // 4 for quarter in range(5)]
     quarters = [median(values[a:b]) for a, b in pairwise(cut)]
     rises = all(earlier < later for earlier, later in pairwise(quarters))
-    return rises and quarters[3] > _GROWTH * quarters[1]
+    return rises and quarters[3] > growth * quarters[1]
+
+
+def _unsettled(stretch: Stretch, slo: Sequence[Objective]) -> str:
+    """Why what was measured is not yet that of the level; nothing if it is."""
+    if grows(stretch, slo):
+        return "the queue still grew at the end"
+    taken = [met.e2e_ms for met in stretch.mets if met.e2e_ms is not None]
+    took_s = median(taken) / 1000 if taken else 0.0
+    if stretch.warm_s is None or took_s <= stretch.warm_s:
+        return ""
+    return (
+        f"answers take {took_s:.3g} s and the level was on for only {stretch.warm_s:.3g} s before: "
+        "fewer were under way than it brings with it"
+    )

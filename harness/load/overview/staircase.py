@@ -119,9 +119,7 @@ def staircase(rows: Iterable[Row]) -> Staircase:
         for load, (_, settled, ended) in windows.items():
             if row.due_unix_ns < ended and row.ended_unix_ns > settled:
                 spread_answer(row, *pieces[load])
-    steps = (
-        _step(load, levels[load], windows[load], *pieces[load]) for load in sorted(levels)
-    )
+    steps = (_step(load, levels[load], windows[load], *pieces[load]) for load in sorted(levels))
     return Staircase(tuple(steps))
 
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _NS = 1_000_000
 _MOST_GROUPS = 4096
+_FEW_LEVELS = 1
+_SEVERAL = (
+    "the load changed on the way: what differs between its levels widens the intervals above; "
+    "the page of the run shows it over time and by level"
+)
 SHOWN = ("ttft", "visible", "itl", "stall", "tpot", "e2e", "ttft-from-due", "queue")
 """The metrics of the table, in its order."""
 QUANTILES = (0.5, 0.95, 0.99)
@@ -100,6 +105,7 @@ class Summary:
         self.first_due_ns: int | None = None
         self.last_ended_ns = 0
         self._slo = tuple(slo)
+        self._loads: set[float] = set()
 
     @property
     def n(self) -> int:
@@ -139,6 +145,8 @@ class Summary:
                 group.times[metric].add(max(0, round(value * _NS)))
                 group.kept[metric].add(value)
         group.shares.add(good=met.whole and all(limit.held_by(met) for limit in self._slo))
+        if len(self._loads) <= _FEW_LEVELS:
+            self._loads.add(row.load)
         due = row.due_unix_ns
         self.first_due_ns = due if self.first_due_ns is None else min(self.first_due_ns, due)
         self.last_ended_ns = max(self.last_ended_ns, row.ended_unix_ns)
@@ -178,6 +186,8 @@ class Summary:
         ]
         lines.append("")
         lines += [self._told(name, slo) for name in sorted(self.groups)]
+        if len(self._loads) > _FEW_LEVELS:
+            lines.append(_SEVERAL)
         return lines
 
     def _shown(self, name: str) -> list[str]:
@@ -189,7 +199,9 @@ class Summary:
     def _told(self, name: str, slo: str) -> str:
         group = self.groups[name]
         share, over_s = group.shares.share(), self.seconds
-        per_s = f", {share.value * share.n / over_s:.2f}/s over {_short(over_s)} s" if over_s else ""
+        per_s = (
+            f", {share.value * share.n / over_s:.2f}/s over {_short(over_s)} s" if over_s else ""
+        )
         kinds = ", ".join(f"{n} {kind}" for kind, n in group.failures.most_common()) or "none"
         merged = f"; {group.merged / group.chunks:.1%} of chunks merged" if group.merged else ""
         return (

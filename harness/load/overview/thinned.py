@@ -1,4 +1,4 @@
-"""Some values of a long series, for what their order says: bounded memory, however many there are."""
+"""Some values of a long series, for what their order says: in bounded memory."""
 
 from __future__ import annotations
 

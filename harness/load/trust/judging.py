@@ -156,8 +156,8 @@ def believable(errors: Errors | None, limits: Limits | None = None) -> bool | No
 def _remedy(safe: Safe | None, rate: float, before: Errors | None, limits: Limits) -> str:
     if before is not None and believable(before, limits):
         return (
-            f"alone it carried {before.streams} streams of {rate:g} tokens/s, beside the load it did "
-            "not: lower users, or add processes (`--processes N`) where cores are free"
+            f"alone it carried {before.streams} streams of {rate:g} tokens/s, beside the load it "
+            "did not: lower users, or add processes (`--processes N`) where cores are free"
         )
     known = (
         f" (this machine carries {safe.streams} streams of {rate:g} tokens/s a process)"

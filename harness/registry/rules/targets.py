@@ -152,4 +152,6 @@ def useless_retries(registry: Registry) -> Iterator[Hit]:
     """Retries in a system of lone deployments."""
     if registry.resilience.retries > 0:
         message = f"{registry.resilience.retries} retries delay every fallback."
+        if registry.load_balancing:
+            message += " The members of a group are asked by their names too, each alone."
         yield Hit(("resilience", "retries"), message)

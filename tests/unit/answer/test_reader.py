@@ -323,13 +323,13 @@ def test_a_stream_says_what_its_events_say_one_by_one(body: bytes, cuts: list[in
                 legacy = [("content", choice["text"])] if text(choice.get("text")) else []
                 for kind, words in legacy + tokens(choice.get("delta")):
                     stamps = (event.at_ns, event.after_ns, event.merged)
-                    found.append((*stamps, kind, words, index))
+                    found.append((*stamps, kind, words, index, event.position))
                 if text(choice.get("finish_reason")):
                     finished[index] = choice["finish_reason"]
 
     assert [tuple(delta) for delta in answer.deltas] == found
     assert answer.text == "".join(
-        str(words) for *_, kind, words, index in found if kind == "content" and index == 0
+        str(words) for *_, kind, words, index, _ in found if kind == "content" and index == 0
     )
     assert answer.finish_reasons == finished
     assert set(answer.indexes) == indexes

@@ -56,6 +56,23 @@ def test_what_the_sources_do_not_promise_is_not_asked_for(tmp_path: Path) -> Non
     assert not asked & {"fallback.kill-matrix", "route.balance", "gateway.metrics"}
 
 
+def test_a_group_with_names_behind_it_has_its_own_kill_matrix(tmp_path: Path) -> None:
+    group = "{strategy: weighted, members: [{route: tiny}, {route: spare}]%s}"
+    cells = []
+    for behind in ("", ", fallbacks: [far]"):
+        registry = of(f"""
+ports.yaml: {{services: {{third: {{port: 8090, protocol: http, owner: third}}}}}}
+providers.yaml: {{providers: {{third: {{type: vllm, port: third, status: active,
+  health: {{path: /health, timeout_s: 2}}, models: [{{name: far, served_as: far,
+  context_length: 8192, capabilities: [chat], mode: chat, residency: always}}]}}}}}}
+model-mappings.yaml: {{routes: {{exact: {{far: {{provider: third, model: far}}}}}},
+  load_balancing: {{both: {group % behind}}}}}
+""")
+        asked = {check: count for check, _, count in needs(drafted(registry, tmp_path))}
+        cells.append(asked.get("fallback.kill-matrix", 0))
+    assert cells == [0, 2**3]
+
+
 def test_a_server_that_speaks_another_api_is_held_to_it_through_the_gateway_only(
     tmp_path: Path,
 ) -> None:

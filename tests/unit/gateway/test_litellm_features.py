@@ -25,6 +25,13 @@ providers.yaml: {providers: {far: {type: anthropic, status: active, api_key: {en
   base_url: 'https://llm.example', models: [{name: big, served_as: big,
   context_length: 4096, capabilities: [chat], mode: chat, residency: always}]}}}
 """
+BEHIND = """
+model-mappings.yaml:
+  public_models: [big, both]
+  routes: {exact: {big: {provider: far, model: big}}}
+  load_balancing:
+    both: {strategy: weighted, members: [{route: tiny}, {route: spare}], fallbacks: [big]}
+"""
 
 
 def params(config: dict[str, Any], group: str) -> list[dict[str, Any]]:
@@ -39,6 +46,23 @@ model-mappings.yaml: {{load_balancing: {{both: {BALANCED % "weighted"}}}}}
 """)
     )
     assert [(p["order"], p["weight"]) for p in params(config, "both")] == [(1, 2), (2, 1)]
+    assert config["router_settings"]["fallbacks"] == []
+
+
+def test_what_stands_behind_a_group_comes_after_its_members(registry_of: Build) -> None:
+    settings = compile_config(registry_of(FAR + BEHIND))["router_settings"]
+    assert settings["fallbacks"] == [{"both": ["tiny", "spare", "big"]}]
+
+
+def test_without_a_member_the_name_of_a_group_is_an_alias_of_what_stands_behind_it(
+    registry_of: Build,
+) -> None:
+    off = FAR.replace(
+        "{providers: {far", "{providers: {local: {status: disabled}, spare: {status: disabled}, far"
+    )
+    config = compile_config(registry_of(off + BEHIND))
+    assert [entry["model_name"] for entry in config["model_list"]] == ["big"]
+    assert config["router_settings"]["model_group_alias"]["both"]["model"] == "big"
     assert config["router_settings"]["fallbacks"] == []
 
 

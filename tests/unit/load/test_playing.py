@@ -6,6 +6,7 @@ import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,6 +96,33 @@ def test_a_level_that_is_broken_is_cut_short_and_what_was_late_is_counted(tmp_pa
     (told,) = session.notes["workers"].values()
     assert told["vitals"]["exchanges"] >= len(rows)
     assert "slice_ns" in told["vitals"]
+
+
+def test_a_rate_is_on_for_longer_than_an_answer_before_an_slo_is_held_against_it(
+    tmp_path: Path,
+) -> None:
+    slo = objectives("p80 e2e < 10s")
+    with (
+        answering(999) as (url, _),
+        Session(Target(base_url=url, model="m"), folder=tmp_path, facts=facts()) as session,
+    ):
+        assert 0 < session._answers_s[0.0] < 60
+        session._answers_s = {0.0: 0.4, 99.0: 9.0}
+        searched = session.play(20.0, 0.2, 1, whole=False, slo=slo, error=0.03)
+        assert session._answers_s[20.0] == pytest.approx(
+            median(met.e2e_ms or 0.0 for met in searched.mets) / 1000
+        )
+        compared = session.play(20.0, 0.2, 2, whole=False)
+        closed = session.play(2.0, 0.2, 3, whole=True, slo=slo, error=0.03)
+    # 1.25 times the longest answer of no higher level; 0.2 s is the usual warm-up.
+    assert (searched.warm_s, compared.warm_s, closed.warm_s) == (0.5, 0.2, None)
+    rows = [row for row in Journal.read(tmp_path).rows if row.load == 20.0]
+    for stretch in (searched, compared):
+        assert len(stretch.spans_ns) == len(stretch.mets)
+        assert 0 < round((stretch.answers_per_s or 0.0) * stretch.seconds) <= len(rows)
+        assert stretch.tokens_per_s == pytest.approx(2 * (stretch.answers_per_s or 0.0))
+    spent_s = sum(ended - due for due, ended in closed.spans_ns) / 1e9
+    assert closed.answers_per_s == pytest.approx(2 * len(closed.mets) / spent_s)
 
 
 def test_an_interrupt_while_the_target_is_asked_ends_it_and_leaves_nothing(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness import answer as answers
 from harness.evidence import Verdict
-from harness.load.latency import judge, judge_overhead
+from harness.load.latency import judge, judge_overhead, until_decided
 from harness.load.timing import timing
 from harness.wire import End, Exchange, Read, Request
 
@@ -159,6 +161,34 @@ def test_answers_that_stalled_together_count_as_one_stall() -> None:
     check = "latency.ttft.p95"
     assert verdicts(apart, 390.0)[check] is Verdict.PASS
     assert verdicts(together, 390.0)[check] is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("stalls", "asked", "expected"),
+    [
+        ((), 1, Verdict.PASS),  # decided: nothing more is asked
+        ((0,), 2, Verdict.PASS),  # the one stall of the first half was the only one
+        ((0, 1), 2, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_stall_is_asked_after(stalls: tuple[int, ...], asked: int, expected: Verdict) -> None:
+    halves = 0
+
+    async def ask(count: int) -> list[Answer]:
+        nonlocal halves
+        stalled = 4 if halves in stalls else 0
+        halves += 1
+        return (
+            [whole(90)] * (count // 2)
+            + [whole(900)] * stalled
+            + [whole(90)] * (count // 2 - stalled)
+        )
+
+    judged = partial(judge, "gateway:m", bound=lambda *_: 200.0)
+    got, evidence = asyncio.run(until_decided(ask, judged, 240))
+    assert (halves, len(got)) == (asked, asked * 240)
+    found = {each.check: each.verdict for each in evidence}
+    assert found["latency.ttft.p95"] is expected
 
 
 def test_a_queue_that_keeps_the_limit_all_along_passes_though_its_quantile_has_no_bound() -> None:

@@ -162,6 +162,37 @@ def test_a_level_is_left_only_when_it_is_dead(registry: Registry, data: st.DataO
 
 @prove
 @given(strategies.registries())
+def test_what_stands_behind_a_group_comes_after_all_its_members_in_order(
+    registry: Registry,
+) -> None:
+    for group, balancer in registry.load_balancing.items():
+        found = resolve(registry, group)
+        if isinstance(found, Route):
+            tried = [tier.group for tier in found.tiers]
+            first = len(tried) - len(balancer.fallbacks)
+            assert tried[first:] == list(balancer.fallbacks)
+            assert {group, *(member.route for member in balancer.members)}.issuperset(tried[:first])
+
+
+@prove
+@given(strategies.registries(), st.data())
+def test_what_stands_behind_a_group_answers_only_when_every_member_is_dead(
+    registry: Registry, data: st.DataObject
+) -> None:
+    down = data.draw(strategies.fault_sets(registry))
+    for group, balancer in registry.load_balancing.items():
+        found = resolve(registry, group)
+        if isinstance(found, Route):
+            members = {registry.route(member.route).provider for member in balancer.members}
+            alive = [each for each in found if each.resident and each.provider not in down]
+            able = [each for each in alive if each.group not in balancer.fallbacks]
+            behind = [each for each in alive if each.group in balancer.fallbacks]
+            assert list(found.expected(down=down))[:1] == [*able, *behind][:1]
+            assert {each.provider for each in able} <= members
+
+
+@prove
+@given(strategies.registries())
 def test_a_refused_name_has_no_deployment_left(registry: Registry) -> None:
     for name in registry.routes.exact:
         if isinstance(resolve(registry, name), Refusal):

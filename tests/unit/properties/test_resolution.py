@@ -276,7 +276,7 @@ def test_the_candidate_of_the_highest_priority_answers_a_capability(registry: Re
 def test_a_group_asks_its_members_level_by_level(registry: Registry) -> None:
     for group, balancer in registry.load_balancing.items():
         found = resolve(registry, group)
-        if isinstance(found, Route) and found.rule is Rule.BALANCED:
+        if isinstance(found, Route) and found.rule is Rule.BALANCED and found.target == group:
             members = {
                 (registry.route(member.route).provider, registry.route(member.route).model): member
                 for member in balancer.members

@@ -145,6 +145,7 @@ def test_every_reference_leads_somewhere(registry: Registry) -> None:
         *(pattern.route for pattern in registry.routes.patterns if pattern.route is not None),
         *(each.route for targets in registry.capabilities.values() for each in targets),
         *(each.route for group in registry.load_balancing.values() for each in group.members),
+        *(name for group in registry.load_balancing.values() for name in group.fallbacks),
         *(name for chain in registry.fallback_chains.values() for name in chain),
     ]
     for name in named:

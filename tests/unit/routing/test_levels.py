@@ -65,6 +65,48 @@ def test_members_of_a_level_are_asked_by_name_once_all_levels_have_failed(
     assert [tier.group for tier in found.own] == ["all", "all"]
 
 
+BEHIND = """
+ports.yaml: {services: {third: {port: 8090, protocol: http, owner: third}}}
+providers.yaml:
+  providers:
+    %s
+    third: {type: vllm, port: third, status: active, health: {path: /health, timeout_s: 2},
+      models: [{name: big, served_as: big, context_length: 32768, capabilities: [chat],
+                mode: chat, residency: always}]}
+model-mappings.yaml:
+  public_models: [both]
+  routes: {exact: {big: {provider: third, model: big}}, patterns: [{match: bo*, route: big}]}
+  load_balancing:
+    both: {strategy: weighted, members: [{route: tiny}, {route: spare}], fallbacks: [big]}
+"""
+
+
+def test_what_stands_behind_a_group_is_asked_after_every_member(registry_of: Build) -> None:
+    registry = registry_of(BEHIND % "local: {}")
+    found = route(registry, "both")
+    assert levels(found) == [
+        ("both", ["local", "spare"]),
+        ("tiny", ["local"]),
+        ("spare", ["spare"]),
+        ("big", ["third"]),
+    ]
+    assert found.tiers[-1].why == "fallback 1 of the group"
+    assert [d.provider for d in found.expected(down=["local"])] == ["spare"]
+    assert [d.provider for d in found.expected(down=["local", "spare"])] == ["third"]
+    narrowed = resolve(registry, "both", context=20_000)
+    assert isinstance(narrowed, Route)
+    assert [d.provider for d in narrowed] == ["third"]
+
+
+def test_a_group_whose_members_are_all_disabled_is_answered_by_what_stands_behind_it(
+    registry_of: Build,
+) -> None:
+    off = "local: {status: disabled}\n    spare: {status: disabled}"
+    found = route(registry_of(BEHIND % off), "both")
+    assert levels(found) == [("big", ["third"])]
+    assert (found.rule, found.target) == (Rule.BALANCED, "big")
+
+
 def test_a_group_of_one_level_has_no_order(shipped: Registry) -> None:
     assert {d.order for d in route(shipped, "llama-cpp-balanced")} == {None}
 

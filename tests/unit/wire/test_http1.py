@@ -421,3 +421,10 @@ def test_sizes_of_chunks_are_not_remembered_without_end() -> None:
         assert chunk_size(b"%x" % size) == size
 
     assert len(sizes) < 5_000
+
+
+def test_bytes_after_the_last_chunk_are_a_fault_of_a_whole_answer() -> None:
+    response = parse(recorded(CHUNKED + b"5\r\nhello\r\n0\r\n\r\nmo", b"re"))
+
+    assert (response.complete, response.body) == (True, b"hello")
+    assert response.fault == "4 bytes after the end of the message"

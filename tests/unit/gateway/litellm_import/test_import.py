@@ -432,7 +432,7 @@ def in_front_of_the_cloud(lab: Any, *after: str, **sections: Any) -> Imported:
     """Two deployments under one name, two names in the cloud, and what the former falls back to."""
     far = {"api_key": "os.environ/OPENAI_API_KEY"}
     router = {**ROUTER, **({"fallbacks": [{"both": [*after]}]} if after else {})}
-    return lab.imported(
+    imported: Imported = lab.imported(
         lab.deployment("both", "openai/m", **LOCAL),
         lab.deployment("both", "ollama_chat/m", **OLLAMA),
         lab.deployment("cloud", "openai/gpt-4o-mini", **far),
@@ -440,6 +440,7 @@ def in_front_of_the_cloud(lab: Any, *after: str, **sections: Any) -> Imported:
         router_settings=router,
         **sections,
     )
+    return imported
 
 
 def behind(lab: Any, imported: Imported) -> tuple[tuple[str, ...], list[str]]:

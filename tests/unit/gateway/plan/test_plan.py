@@ -57,6 +57,20 @@ def test_a_lost_fallback_is_told_by_its_place_and_is_breaking(
     )
 
 
+def test_a_name_behind_a_balanced_group_is_told_after_its_members(
+    compiled: Config, changed: Config
+) -> None:
+    (behind,) = (
+        targets
+        for each in changed["router_settings"]["fallbacks"]
+        for name, targets in each.items()
+        if name == "llama-cpp-balanced"
+    )
+    behind.append("llama3.1:latest")
+    (change,) = plan(compiled, changed).changes
+    assert change.sentence == ("`llama-cpp-balanced` gains llama3.1:latest as its third fallback")
+
+
 def test_a_gained_fallback_is_an_addition(compiled: Config, changed: Config) -> None:
     changed["router_settings"]["fallbacks"][1]["dolphin-uncensored-vllm"].append("llama3.1:latest")
     (change,) = plan(compiled, changed).changes

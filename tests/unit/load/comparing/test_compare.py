@@ -198,7 +198,7 @@ def wandering(arm: Arm, source: random.Random, *, slow: float = 1.0, sd: float =
 
 
 def test_two_records_of_a_machine_that_wanders_are_left_open() -> None:
-    """Windows of equally many requests have one rate, and an interval of nothing: 5 of 12 fail."""
+    """Windows of equally many requests have one rate, and an interval of nothing: 3 of 12 fail."""
     source = random.Random(1)
     said = [
         judge(

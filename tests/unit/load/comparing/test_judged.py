@@ -15,7 +15,12 @@ def records(*, worse: float, partial: str = "") -> dict[str, Evidence]:
         ms = (100 + number % 3) * (worse if arm == "B" else 1)
         met = Met(whole=True, why="", ttft_ms=ms, itl_ms=ms, e2e_ms=ms, tokens=9)
         runs.append(
-            Run(arm="B" if arm == "B" else "A", mets=(met,) * 40, users=1, spans_ns=((0, ms),) * 40)
+            Run(
+                arm="B" if arm == "B" else "A",
+                mets=(met,) * 40,
+                users=1,
+                spans_ns=((0, round(ms * 1e6)),) * 40,
+            )
         )
     judgement = judge(runs, minimum_effect=0.05, replays=200, partial=partial)
     found = evidence_of(judgement, subject="load:m", minimum=0.05, more_failures=0.02, seed=1)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.evidence import Verdict
-from harness.load.finding.level import Stretch, Visit, judge
+from harness.load.finding.level import Stretch, Visit, grows, judge
 from harness.load.finding.search import Plan, Play, following, found, search
 from harness.load.goodput import Met, objectives
+from harness.load.playing import WARM_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -293,6 +294,135 @@ def test_a_queue_that_grows_does_not_pass() -> None:
     assert flat.verdict is Verdict.PASS
     assert grown.verdict is Verdict.INCONCLUSIVE
     assert "still grew" in grown.why
+
+
+def growing(count: int, *, by_ms: float, base_ms: float) -> tuple[Met, ...]:
+    """Each waits a little longer than the one before; its tokens then come as fast as ever."""
+    return tuple(
+        Met(
+            whole=True,
+            why="",
+            ttft_ms=base_ms + at * by_ms,
+            due_ttft_ms=base_ms + at * by_ms,
+            e2e_ms=base_ms + at * by_ms + 400,
+            due_e2e_ms=base_ms + at * by_ms + 400,
+            tpot_ms=20,
+            itl_ms=20,
+            stall_ms=25,
+            tokens=20,
+        )
+        for at in range(count)
+    )
+
+
+@pytest.mark.parametrize("slo", ["p95 tpot < 50ms", "p95 itl < 50ms", "p95 stall < 50ms"])
+def test_a_queue_that_grows_does_not_pass_by_the_pace_of_its_tokens(slo: str) -> None:
+    """A full batch decodes as fast as ever, and the queue before it has no end."""
+    for mets, verdict in (
+        (growing(200, by_ms=20, base_ms=10), Verdict.INCONCLUSIVE),
+        (growing(200, by_ms=0, base_ms=10), Verdict.PASS),
+    ):
+        seen = judge(
+            5, [Stretch(mets=mets, seconds=8, took_s=9, warm_s=2)], objectives(slo), error=0.02
+        )
+        assert seen.verdict is verdict, seen.why
+        assert ("still grew" in seen.why) is (verdict is not Verdict.PASS)
+
+
+def test_a_queue_that_grew_long_before_has_grown_less_since() -> None:
+    """Asked 1.5 times what it does for 8 s, and measured for 8 s more: 8 s / 1.5 to 8 s."""
+    mets = growing(200, by_ms=20, base_ms=4000)
+    before = {warm_s: Stretch(mets=mets, seconds=8, took_s=9, warm_s=warm_s) for warm_s in (2, 8)}
+    slo = objectives("p95 tpot < 50ms")
+    assert not grows(before[2], slo)
+    assert grows(before[8], slo)
+
+
+def test_what_is_still_filling_does_not_pass() -> None:
+    """Before an answer's time is over fewer are under way than the level brings with it."""
+    slow = Met(whole=True, why="", ttft_ms=90, due_ttft_ms=90, e2e_ms=20_000, due_e2e_ms=20_000)
+    slo = objectives("p95 ttft < 500ms")
+
+    def seen(warm_s: float | None) -> Visit:
+        stretch = Stretch(mets=(slow,) * 200, seconds=8, took_s=30, warm_s=warm_s)
+        return judge(5, [stretch], slo, error=0.02)
+
+    assert seen(2.0).verdict is Verdict.INCONCLUSIVE
+    assert "answers take 20 s and the level was on for only 2 s before" in seen(2.0).why
+    assert seen(25.0).verdict is Verdict.PASS
+    assert seen(None).verdict is Verdict.PASS  # as many users as there are
+
+
+def slots(count: int, answer_s: float, asked: list[Stretch]) -> Play:
+    """A batch of so many slots; asked as `Session.play` does, in virtual time."""
+
+    def play(level: float, seconds: float, seed: int) -> Stretch:
+        source = random.Random(f"{seed}/{level}")
+        warm_s = max(WARM_UP * seconds, 1.25 * answer_s)
+        free, now, end, mets, came = [0.0] * count, 0.0, 0.0, [], 0
+        while (now := now + source.expovariate(level)) < warm_s + seconds:
+            begun = max(now, heapq.heappop(free))
+            done = begun + answer_s * source.uniform(0.8, 1.2)
+            heapq.heappush(free, done)
+            end, came = max(end, done), came + (warm_s <= done < warm_s + seconds)
+            if now >= warm_s:
+                first, last = (begun - now + 0.2) * 1000, (done - now) * 1000
+                answer = replace(answered(first), tpot_ms=20.0, e2e_ms=last)
+                mets.append(replace(answer, due_ttft_ms=first, due_e2e_ms=last))
+        asked.append(
+            Stretch(
+                mets=tuple(mets),
+                seconds=seconds,
+                took_s=max(end, warm_s + seconds),
+                warm_s=warm_s,
+                answers_per_s=came / seconds,
+            )
+        )
+        return asked[-1]
+
+    return play
+
+
+@pytest.mark.parametrize("slo", ["p95 ttft < 500ms", "p95 tpot < 50ms"])
+def test_no_more_than_the_capacity_ever_holds_for_sure(slo: str) -> None:
+    """100 slots, answers of 20 s: longer than a measurement is."""
+    capacity = 100 / 20
+    searched = Plan(slo=objectives(slo), least=capacity / 4, most=capacity * 4, budget_s=2000)
+    asked: list[Stretch] = []
+    visits = search(searched, slots(100, 20.0, asked), seed=1)
+    end = found(searched, visits)
+    if slo.startswith("p95 ttft"):
+        assert (end.held or 0) < capacity
+        assert end.sure
+    else:
+        assert not end.sure
+    # What is asked of an overloaded server is not what it does.
+    assert max(visit.level for visit in visits) >= 2 * capacity or end.sure
+    assert all(visit.per_s < 1.5 * capacity for visit in visits)
+
+
+def test_what_came_is_not_what_was_due() -> None:
+    """Asked 20 a second of a server of 10: all 160 came, in 16 s."""
+    slo = objectives("p95 ttft < 5ms")
+    due = (answered(1),) * 160
+    stretch = Stretch(mets=due, seconds=8, took_s=16)
+    assert judge(20, [stretch], slo, error=0.02).per_s == 20
+    told = replace(stretch, answers_per_s=10.0, tokens_per_s=70.0)
+    seen = judge(20, [told, replace(told, answers_per_s=8.0, seconds=24)], slo, error=0.02)
+    assert (seen.per_s, seen.tokens_per_s) == (8.5, 70)
+
+
+def test_an_answer_of_one_token_has_no_gap_that_is_too_long() -> None:
+    one = Met(whole=True, why="", ttft_ms=9, e2e_ms=9, tokens=1)
+    many = Met(whole=True, why="", ttft_ms=9, e2e_ms=99, tpot_ms=20, itl_ms=20, tokens=9)
+    buffered = Met(whole=True, why="", ttft_ms=9, e2e_ms=99, tokens=9)
+
+    def said(*mets: Met) -> Verdict:
+        stretch = Stretch(mets=mets * 150, seconds=9, took_s=9)
+        return judge(5, [stretch], objectives("p95 tpot < 50ms"), error=0.02).verdict
+
+    assert said(one, many) is Verdict.PASS
+    assert said(buffered, many) is Verdict.FAIL  # its gaps are not known
 
 
 def test_all_objectives_must_hold_and_one_may_break() -> None:

@@ -12,7 +12,7 @@ import pytest
 from harness.load.goodput import objectives
 from harness.load.journal import journal
 from harness.load.journal.journal import Facts, Journal, Writer
-from harness.load.overview import staircase
+from harness.load.overview import thinned
 from harness.load.overview.overview import overview
 from harness.load.overview.summary import Summary
 
@@ -97,7 +97,7 @@ def test_four_times_the_rows_take_no_more_memory(
     growth: Callable[[Callable[[Path], object]], int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(staircase, "_MOST_KEPT", 100)
+    monkeypatch.setattr(thinned, "_MOST_KEPT", 100)
     assert growth(run) < 200 * _KB
 
 

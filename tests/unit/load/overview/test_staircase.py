@@ -6,7 +6,7 @@ import pytest
 
 from harness.load.goodput import Met
 from harness.load.journal.rows import Row
-from harness.load.overview.staircase import MOST_STEPS, Thinned, staircase
+from harness.load.overview.staircase import MOST_STEPS, staircase
 
 S = 1_000_000_000
 HOLD = 60.0
@@ -121,13 +121,35 @@ def test_a_load_that_changes_all_the_time_has_no_steps() -> None:
     assert staircase([]).why == "nothing was due"
 
 
-def test_thinning_keeps_values_from_all_of_a_series_in_bounded_memory() -> None:
-    kept = Thinned()
+def test_one_user_alone_has_a_throughput_with_an_interval() -> None:
+    """Its pieces see-saw with the length of its answers; that does not hide how it varies."""
+    held = 0
+    for seed in range(20):
+        (step,) = staircase(closed(1, 0, gap_s=0.02, seed=seed)).steps
+        assert step.tokens_per_s.interval is not None
+        low, high = step.tokens_per_s.interval
+        held += low < 40 / 0.9 < high
+    assert held >= 18
 
-    for value in range(100_000):
-        kept.add(float(value))
 
-    assert kept.seen == 100_000
-    assert len(kept.values) <= 8192
-    steps = {b - a for a, b in zip(kept.values, kept.values[1:], strict=False)}
-    assert steps == {16.0}
+def test_the_interval_of_a_throughput_stays_above_nothing() -> None:
+    rows = [row(second, 1, e2e_s=0.5, tokens=9 if second < 4 else 0) for second in range(60)]
+
+    (step,) = staircase(rows).steps
+
+    assert step.tokens_per_s.low in {0, None}
+
+
+def test_latencies_that_drift_are_less_sure_than_the_same_in_any_order() -> None:
+    times = [100.0 + number for number in range(400)]
+    mixed = random.Random(1).sample(times, len(times))
+    drifting, steady = (
+        staircase([row(n / 8, 1, e2e_s=1, tokens=9, ttft_ms=ms) for n, ms in enumerate(each)])
+        .steps[0]
+        .figures["ttft", 0.5]
+        for each in (times, mixed)
+    )
+
+    assert drifting.value == steady.value
+    assert drifting.interval is None
+    assert steady.interval is not None
