@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux
 _PIPE_BYTES = 1 << 20
 _MOST_WAITING = 2048
-_BATCH, _BATCH_S, _REST_S = 24, 0.25, 0.005
-"""How many are packed in one go, how long so many are waited for, and the rest between two goes.
+_BATCH, _LEAST_S, _BATCH_S = 16, 0.005, 0.1
+"""How many are packed in one go, and the least and the longest time between two goes.
 
 The engine's thread has to win the interpreter back after each of its reads as long as this one
-computes: with bursts of a tenth of a second, hundreds of streams were read 40 ms late.
+computes: with bursts of a tenth of a second, hundreds of streams were read 40 ms late. So goes are
+small, and as far apart as lets so many gather.
 """
 _LOOK_S = 0.1
 STALLED_S = 60.0
@@ -135,12 +136,14 @@ class Clerk:
         return f"{left} of {self.taken} answers were not judged: {why}"
 
     def _write(self) -> None:
+        rest_s = _BATCH_S
         while not self._over or self._waiting:
             if not self._waiting:
                 gevent.sleep(_BATCH_S)
                 continue
             parts: list[bytes] = []
-            for _ in range(min(_BATCH, len(self._waiting))):
+            size = min(_BATCH, len(self._waiting))
+            for _ in range(size):
                 recorded, facts = self._waiting.popleft()
                 parts += self._pack(recorded, *facts)
                 self.handed += 1
@@ -151,7 +154,9 @@ class Clerk:
                 while rest:
                     rest = rest[self._in.write(rest) or 0 :]
             if not self._over:
-                gevent.sleep(_REST_S if len(self._waiting) >= _BATCH else _BATCH_S)
+                rest_s *= 0.5 if size == _BATCH else 1.2
+                rest_s = min(_BATCH_S, max(_LEAST_S, rest_s))
+                gevent.sleep(rest_s)
         with suppress(OSError):
             self._in.close()
 
