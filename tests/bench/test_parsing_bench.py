@@ -41,14 +41,12 @@ def recorded() -> Recorded:
         *(TOKEN % (number * GAP_NS) for number in range(TOKENS)),
         b"%x\r\n%b\r\n0\r\n\r\n" % (len(end), end),
     ]
-    tape = Tape()
+    kept: list[bytes | int] = []
     for number, piece in enumerate(pieces):
         at_ns = REAL_NS + number * GAP_NS
-        tape.pieces.append(piece)
-        tape.seen.append(OFFSET_NS + at_ns + 90_000)
         second = divmod(at_ns, 1_000_000_000)
-        tape.arrived.extend(b"".join(each.to_bytes(STAMP_BYTES // 2, "little") for each in second))
-        tape.size += len(piece)
+        stamp = b"".join(each.to_bytes(STAMP_BYTES // 2, "little") for each in second)
+        kept += piece, OFFSET_NS + at_ns + 90_000, stamp
     return Recorded(
         id="x",
         request=Request(method="POST", url="http://127.0.0.1/v1/chat/completions", body=b"{}"),
@@ -60,7 +58,7 @@ def recorded() -> Recorded:
         sent_ns=1_000_003_000,
         ended_ns=1_000_010_000 + (TOKENS + 2) * GAP_NS,
         end=End.KEPT,
-        tape=tape,
+        tape=Tape(kept),
         offsets_ns=(OFFSET_NS, OFFSET_NS),
     )
 

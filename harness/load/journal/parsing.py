@@ -13,8 +13,8 @@ batches (`harness.load.journal.batches`), and a last one that says how long read
 from __future__ import annotations
 
 import gc
+import marshal
 import os
-import pickle
 import struct
 import sys
 import threading
@@ -22,7 +22,7 @@ import time
 from contextlib import suppress
 from dataclasses import fields
 from operator import attrgetter
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from harness.load.journal.backlog import KEPT_BYTES, Backlog, BacklogError
 from harness.load.journal.batches import Batch
@@ -53,51 +53,43 @@ _TOLD = tuple(
     for one in fields(Recorded)
     if one.init and one.name not in {"request", "tape", "end", "labels"}
 )
-_TAPE = tuple(name for name in Tape.__slots__ if name != "pieces")
-_told, _tape = attrgetter(*_TOLD), attrgetter(*_TAPE)
+_told = attrgetter(*_TOLD)
 
 
 def pack(
     recorded: Recorded, *, number: int, name: str, load: float, labels: Mapping[str, str]
-) -> list[bytes]:
-    """``recorded`` as the parts of one frame. Its headers stay here: a key is nobody's business.
+) -> tuple[bytes, bytes]:
+    """``recorded`` as the two parts of a frame, its length and the rest: one pass over its reads.
 
-    A frame is its length, the length of the facts, the facts, and the reads one after another.
+    Its headers stay here: a key is nobody's business. It is marshalled, not pickled: both ends
+    are one interpreter, and there is nothing in it but numbers and text.
     """
-    request, pieces = recorded.request, recorded.tape.pieces
-    facts = pickle.dumps(
-        (
-            _told(recorded),
-            (request.method, request.url, request.body),
-            recorded.end.value,
-            [*map(len, pieces)],
-            _tape(recorded.tape),
-            (number, name, load, labels),
-        ),
-        pickle.HIGHEST_PROTOCOL,
+    request = recorded.request
+    facts: Any = (
+        _told(recorded),
+        (request.method, request.url, request.body),
+        recorded.end.value,
+        recorded.tape.flat(),
+        (number, _plain(name), load, {_plain(key): _plain(labels[key]) for key in labels}),
     )
-    size = _SIZE.size + len(facts) + sum(map(len, pieces))
-    return [_SIZE.pack(size), _SIZE.pack(len(facts)), facts, *pieces]
+    frame = marshal.dumps(facts)
+    return _SIZE.pack(len(frame)), frame
+
+
+def _plain(text: object) -> str:
+    """``text`` as nothing but a ``str``: a member of an enumeration is one too, and more."""
+    return str.__str__(text) if isinstance(text, str) else str(text)
 
 
 def unpack(frame: bytes) -> tuple[Recorded, tuple[int, str, float, dict[str, str]]]:
     """What `pack` packed, without its headers: ``frame`` is without its length."""
-    at = _SIZE.size + _SIZE.unpack_from(frame)[0]
-    told, (method, url, body), end, lengths, kept, row = pickle.loads(  # noqa: S301 - our parent's
-        memoryview(frame)[_SIZE.size : at]
-    )
-    tape = Tape()
-    for length in lengths:
-        tape.pieces.append(frame[at : at + length])
-        at += length
-    for name, value in zip(_TAPE, kept, strict=True):
-        setattr(tape, name, value)
+    told, (method, url, body), end, kept, row = marshal.loads(frame)  # noqa: S302 - our parent's
     return Recorded(
         **dict(zip(_TOLD, told, strict=True)),
         request=Request(method=method, url=url, body=body),
         labels={},
         end=End(end),
-        tape=tape,
+        tape=Tape(kept),
     ), row
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from gevent.socket import wait_write
 
 import harness
 from harness.load.journal import batches, parsing
 from harness.wire.engine import Lags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from harness.load.journal.batches import Read
     from harness.wire.engine import Recorded
@@ -26,13 +27,10 @@ if TYPE_CHECKING:
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux
 _PIPE_BYTES = 1 << 20
 _MOST_WAITING = 2048
-_BATCH, _LEAST_S, _BATCH_S = 16, 0.005, 0.1
-"""How many are packed in one go, and the least and the longest time between two goes.
-
-The engine's thread has to win the interpreter back after each of its reads as long as this one
-computes: with bursts of a tenth of a second, hundreds of streams were read 40 ms late. So goes are
-small, and as far apart as lets so many gather.
-"""
+_EVERY_S = 0.1
+"""How often what is packed goes out."""
+_PARTS = 1000
+"""Of frames in one write: of 1,024 the kernel takes at most (``IOV_MAX``)."""
 _LOOK_S = 0.1
 STALLED_S = 60.0
 """How long it may take to judge one more answer: it is nicer than everything else, not dead."""
@@ -50,15 +48,19 @@ def environment() -> dict[str, str]:
 class Clerk:
     """Takes recordings and calls ``on_batch`` with what comes of them, from its own greenlet.
 
-    They are packed and go out many at a time, and so rows come back, in the same order: each
-    crossing costs the engine's thread a moment. ``pack`` makes the parts of a frame of a recording
-    and what was taken with it (`harness.load.journal.parsing.pack`).
+    ``pack`` makes the parts of a frame of a recording and what was taken with it
+    (`harness.load.journal.parsing.pack`), in the thread that hands it over, which is the engine's:
+    it has just handled it, and for another thread's computing it would wait after each of its
+    reads, for longer than packing takes. Frames go out many at a time, and so rows come back, in
+    the same order.
 
     The child runs in a session of its own: Ctrl-C is not for it, it ends when
     its input does.
     """
 
-    def __init__(self, pack: Callable[..., list[bytes]], on_batch: Callable[[Read], None]) -> None:
+    def __init__(
+        self, pack: Callable[..., Sequence[bytes]], on_batch: Callable[[Read], None]
+    ) -> None:
         self._pack, self._on_batch = pack, on_batch
         self._child = subprocess.Popen(
             parsing.command(),
@@ -71,6 +73,7 @@ class Clerk:
         if self._child.stdin is None or self._child.stdout is None:
             raise RuntimeError("the pipes that were asked for are missing")
         self._in, self._out = self._child.stdin, self._child.stdout
+        os.set_blocking(self._in.fileno(), False)
         with suppress(OSError):
             fcntl.fcntl(self._in.fileno(), _SET_PIPE_SIZE, _PIPE_BYTES)
         self.handed = self.judged = 0
@@ -78,14 +81,14 @@ class Clerk:
         """How long reads lay in the kernel; known once it is closed."""
         self.trouble: str | None = None
         """Why it will not judge everything, as soon as that is known."""
-        self._waiting: deque[tuple[Recorded, tuple[Any, ...]]] = deque()
+        self._waiting: deque[Sequence[bytes]] = deque()
         self._over = self._given_up = False
         self._writer = gevent.spawn(self._write)
         self._reader = gevent.spawn(self._read)
 
     def take(self, recorded: Recorded, *facts: Any) -> None:
         """Hand a recording over, with what ``pack`` wants to know of it; from any thread."""
-        self._waiting.append((recorded, facts))
+        self._waiting.append(self._pack(recorded, *facts))
 
     @property
     def full(self) -> bool:
@@ -136,29 +139,34 @@ class Clerk:
         return f"{left} of {self.taken} answers were not judged: {why}"
 
     def _write(self) -> None:
-        rest_s = _BATCH_S
         while not self._over or self._waiting:
-            if not self._waiting:
-                gevent.sleep(_BATCH_S)
-                continue
-            parts: list[bytes] = []
-            size = min(_BATCH, len(self._waiting))
-            for _ in range(size):
-                recorded, facts = self._waiting.popleft()
-                parts += self._pack(recorded, *facts)
-                self.handed += 1
-            frames = b"".join(parts)
-            del parts, recorded
             with suppress(OSError):  # it has died: `close` finds that rows are missing
-                rest = memoryview(frames)
-                while rest:
-                    rest = rest[self._in.write(rest) or 0 :]
+                self._send()
             if not self._over:
-                rest_s *= 0.5 if size == _BATCH else 1.2
-                rest_s = min(_BATCH_S, max(_LEAST_S, rest_s))
-                gevent.sleep(rest_s)
+                gevent.sleep(_EVERY_S)
         with suppress(OSError):
             self._in.close()
+
+    def _send(self) -> None:
+        """Write all that waits, letting other greenlets run as long as the pipe is full."""
+        while self._waiting:
+            parts: list[bytes | memoryview] = []
+            while self._waiting and len(parts) < _PARTS:
+                parts += self._waiting.popleft()
+                self.handed += 1
+            while parts:
+                try:
+                    sent = os.writev(self._in.fileno(), parts)
+                except BlockingIOError:
+                    wait_write(self._in.fileno())
+                    continue
+                gone = 0
+                while gone < len(parts) and sent >= len(parts[gone]):
+                    sent -= len(parts[gone])
+                    gone += 1
+                del parts[:gone]
+                if sent:
+                    parts[0] = memoryview(parts[0])[sent:]
 
     def _read(self) -> None:
         for batch in batches.read(self._out):

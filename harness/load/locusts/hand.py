@@ -235,7 +235,7 @@ class Hand:
     def _landed(self, recorded: Recorded, turn: Turn, at_s: float) -> None:
         self._clerk.take(recorded, turn, at_s)
 
-    def _packed(self, recorded: Recorded, turn: Turn, at_s: float) -> list[bytes]:
+    def _packed(self, recorded: Recorded, turn: Turn, at_s: float) -> tuple[bytes, bytes]:
         labels = {**turn.ask.labels, "step": str(self.plan.step(at_s))}
         if turn.tokens is not None:
             labels[ASKED] = str(turn.tokens)

@@ -39,8 +39,8 @@ class Relay:
     To wake a greenlet for each answer costs both threads as much as a fifth of the answer did,
     and the next request waits for it. So a user says once what follows, and is woken when nothing
     does. ``submit`` hands a request to the engine, now or for a scheduled moment; ``land`` gets
-    every recording with its request and when that was asked (``at_s``), in the engine's thread;
-    ``post`` has something called in the event loop (`Mailbox.post`).
+    every recording with its request and when that was asked (``at_s``), in the engine's thread,
+    after what follows was asked; ``post`` has something called in the event loop (`Mailbox.post`).
     """
 
     def __init__(
@@ -126,12 +126,14 @@ class Relay:
             ours = True
         else:
             ours = self.ending
-        if not (ours and recorded.end is End.CANCELLED):
-            self._land(recorded, turn, at_s)
         followed = place is not None and self._followed(place, recorded)
-        self._under_way.pop(ticket.id, None)  # what follows is in it: it never seems to be over
-        if place is not None and not followed:
-            self._post(place.waiter.switch, recorded)
+        try:
+            if not (ours and recorded.end is End.CANCELLED):
+                self._land(recorded, turn, at_s)
+        finally:
+            self._under_way.pop(ticket.id, None)  # what follows is in it: it never seems to be over
+            if place is not None and not followed:
+                self._post(place.waiter.switch, recorded)
 
     def _followed(self, place: _Place, recorded: Recorded) -> bool:
         if not answered(recorded):

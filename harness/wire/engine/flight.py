@@ -79,7 +79,7 @@ class Flight:
     def so_far(self) -> Recorded:
         """What it would be if it were given up now; from any thread."""
         recorded = self.finish(End.CANCELLED, "")
-        recorded.tape = Tape.of(self.kept[:])
+        recorded.tape = Tape(self.kept[:])
         return recorded
 
     def finish(self, end: End, detail: str) -> Recorded:
@@ -98,6 +98,6 @@ class Flight:
             end=end,
             detail=detail,
             use=self.use,
-            tape=Tape.of(self.kept),
+            tape=Tape(self.kept),
             offsets_ns=(self.offset_ns, _offset_ns(ended_ns)),
         )

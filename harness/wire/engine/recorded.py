@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from harness.wire import stamps
 from harness.wire.engine.natives import lock
@@ -24,25 +24,21 @@ class Tape:
 
     __slots__ = ("arrived", "kept", "pieces", "seen", "size")
 
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-        self.seen: array[int] = array("q")
-        """CLOCK_MONOTONIC after each read returned."""
-        self.arrived = bytearray()
-        """For each read the kernel's ``struct timespec`` of its arrival, or `UNSTAMPED`."""
-        self.size = 0
-        self.kept: Sequence[Any] | None = None
+    pieces: list[bytes]
+    seen: array[int]
+    """CLOCK_MONOTONIC after each read returned."""
+    arrived: bytearray
+    """For each read the kernel's ``struct timespec`` of its arrival, or `UNSTAMPED`."""
+    size: int
+    """Bytes of all reads together."""
 
-    @classmethod
-    def of(cls, kept: Sequence[Any]) -> Self:
+    def __init__(self, kept: Sequence[Any] = ()) -> None:
         """Make it of what was kept during an exchange: of each read bytes, moment and stamp.
 
         They are sorted when one of them is first asked for: after the load, as all that can be.
         What is there of one read while another thread still adds the rest of it is left out.
         """
-        tape = cls.__new__(cls)
-        tape.kept = kept
-        return tape
+        self.kept: Sequence[Any] | None = kept
 
     def __getattr__(self, name: str) -> object:
         """Sort what was kept: called only where ``name`` is not there yet."""
@@ -57,6 +53,14 @@ class Tape:
                 self.size = sum(map(len, self.pieces))
                 self.kept = None
         return object.__getattribute__(self, name)
+
+    def flat(self) -> Sequence[Any]:
+        """Return what `__init__` takes, without sorting it if it is not sorted yet."""
+        if (kept := self.kept) is not None:
+            return kept
+        size = stamps.STAMP_BYTES
+        stamped = (bytes(self.arrived[at : at + size]) for at in range(0, len(self.arrived), size))
+        return [part for read in zip(self.pieces, self.seen, stamped, strict=True) for part in read]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -124,7 +124,7 @@ class Ticket:
     def add_done_callback(self, call: Callable[[Ticket], object]) -> None:
         """Call ``call`` once it has ended, or now if it has.
 
-        It runs in the thread of the engine, between two reads: let it ring a bell, never work.
+        It runs in the thread of the engine, between two reads: let it be over within microseconds.
         What it raises goes to ``sys.excepthook`` and to nobody else.
         """
         with self._lock:

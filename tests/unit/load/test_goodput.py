@@ -19,7 +19,7 @@ from harness.load.goodput import (
 )
 from harness.load.timing import timing
 from harness.wire import End, Exchange, Read, Request
-from harness.wire.engine.recorded import Recorded, Tape
+from harness.wire.engine.recorded import UNSTAMPED, Recorded, Tape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,11 +207,9 @@ def test_a_whole_answer_that_is_no_stream_has_its_whole_time(
 
 
 def test_a_recording_of_the_engine_counts_from_when_it_was_due() -> None:
-    tape = Tape()
+    kept: list[bytes | int] = []
     for at, data in ((20, HEAD), (110, said()), (111, event({}, "stop") + DONE)):
-        tape.pieces.append(data)
-        tape.seen.append(at * MS)
-        tape.arrived.append(0)
+        kept += data, at * MS, UNSTAMPED
     one = Recorded(
         id="x",
         request=ASKED,
@@ -223,7 +221,7 @@ def test_a_recording_of_the_engine_counts_from_when_it_was_due() -> None:
         sent_ns=10 * MS,
         ended_ns=200 * MS,
         end=End.EOF,
-        tape=tape,
+        tape=Tape(kept),
     )
     found = met(one)
     assert (found.queue_ms, found.ttft_ms, found.due_ttft_ms) == (8, 100, 108)

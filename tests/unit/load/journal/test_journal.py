@@ -259,11 +259,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def recorded(body: bytes, *, status: bytes = b"200", end: End = End.EOF) -> Recorded:
-    tape = Tape()
-    if status:
-        tape.pieces = [HEAD % status, body]
-        tape.seen.extend([40, 50])
-        tape.arrived.extend(UNSTAMPED * 2)
+    kept = (HEAD % status, 40, UNSTAMPED, body, 50, UNSTAMPED) if status else ()
     return Recorded(
         id="x",
         request=Request(method="POST", url="http://g.test/v1/chat/completions"),
@@ -275,7 +271,7 @@ def recorded(body: bytes, *, status: bytes = b"200", end: End = End.EOF) -> Reco
         sent_ns=30,
         ended_ns=60,
         end=end,
-        tape=tape,
+        tape=Tape(kept),
         offsets_ns=(None, -1000),
     )
 

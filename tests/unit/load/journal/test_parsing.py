@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import enum
 import io
 import json
 import os
@@ -25,12 +26,9 @@ SECRET = "sk-not-for-a-child"
 
 
 def recorded(*pieces: bytes) -> Recorded:
-    tape = Tape()
+    kept: list[bytes | int] = []
     for place, piece in enumerate(pieces):
-        tape.pieces.append(piece)
-        tape.seen.append(40 + place)
-        tape.arrived.extend(UNSTAMPED)
-        tape.size += len(piece)
+        kept += piece, 40 + place, UNSTAMPED
     return Recorded(
         id="x",
         request=Request(
@@ -47,7 +45,7 @@ def recorded(*pieces: bytes) -> Recorded:
         sent_ns=30,
         ended_ns=60,
         end=End.EOF,
-        tape=tape,
+        tape=Tape(kept),
         offsets_ns=(None, -1000),
     )
 
@@ -64,6 +62,30 @@ def test_a_row_judged_elsewhere_is_the_row_judged_here(one: Recorded) -> None:
     row, size = judge(frame(one)[4:])
     assert size == one.tape.size
     assert row == row_of(one, number=1, name="chat", load=2.0, labels={"step": "0"})
+
+
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_a_recording_crosses_with_every_read_whether_it_was_looked_at_or_not(
+    looked_at: bool,
+) -> None:
+    one = recorded(HEAD, CHUNK, DONE)
+    if looked_at:
+        assert one.reads == 3
+    packed = frame(one)
+    assert (one.tape.kept is None) == looked_at, "packing sorts nothing"
+    there, _ = parsing.unpack(packed[4:])
+    for name in ("pieces", "seen", "arrived", "size"):
+        assert getattr(there.tape, name) == getattr(one.tape, name)
+    assert replace(there, request=one.request, tape=one.tape) == one
+
+
+def test_a_label_may_be_a_member_of_an_enumeration() -> None:
+    class Kind(str, enum.Enum):  # noqa: UP042 - unlike of a StrEnum its str() is another
+        CHAT = "chat"
+
+    packed = b"".join(pack(GOOD, number=1, name=Kind.CHAT, load=2.0, labels={"kind": Kind.CHAT}))
+    row, _ = judge(packed[4:])
+    assert (row.name, row.labels) == ("chat", {"kind": "chat"})
 
 
 def test_a_key_does_not_leave_the_process() -> None:

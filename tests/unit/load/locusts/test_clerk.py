@@ -25,27 +25,24 @@ from harness.wire.engine.recorded import UNSTAMPED, Recorded, Tape
 N = 40
 command = parsing.command()
 
-def recorded():
-    tape = Tape()
-    for place, piece in enumerate((b"HTTP/1.1 200 OK\\r\\n\\r\\n", b"data: [DONE]\\n\\n")):
-        tape.pieces.append(piece)
-        tape.seen.append(place)
-        tape.arrived.extend(UNSTAMPED)
+def recorded(more=b""):
+    head, done = b"HTTP/1.1 200 OK\\r\\n\\r\\n", b"data: [DONE]\\n\\n"
     return Recorded(
         id="x", request=Request(method="POST", url="http://g.test/v1/chat/completions"),
         labels={}, scheduled_ns=None, submitted_ns=1, started_ns=2, sent_ns=3, ended_ns=4,
-        end=End.EOF, tape=tape, offsets_ns=(None, 0),
+        end=End.EOF, offsets_ns=(None, 0),
+        tape=Tape((head, 3, UNSTAMPED, more + done, 4, UNSTAMPED)),
     )
 
 def pack(one, number):
     return parsing.pack(one, number=number, name="m", load=1.0, labels={})
 
-def scene(before=lambda clerk: None, *, n=N):
+def scene(before=lambda clerk: None, *, n=N, more=b""):
     rows, looks = [], []
     clerk = clerks.Clerk(pack, lambda batch: rows.extend(batch.rows))
     before(clerk)
     for number in range(n):
-        clerk.take(recorded(), number)
+        clerk.take(recorded(more), number)
     why = clerk.close(lambda judged, of: looks.append((judged, of)))
     return {"why": why, "rows": len(rows), "looks": looks, "dead": clerk._child.poll() is not None}
 
@@ -56,12 +53,26 @@ def stopped_and_given_up(clerk):
     stopped(clerk)
     gevent.spawn_later(0.3, clerk.give_up)
 
+def choked(clerk):
+    stopped(clerk)
+
+    def meanwhile():
+        ticks = 0
+        while clerk.handed < 10 or ticks < 20:
+            gevent.sleep(0.01)
+            ticks += 1
+        assert clerk.judged == 0
+        os.kill(clerk._child.pid, signal.SIGCONT)
+
+    gevent.spawn(meanwhile)
+
 def died(clerk):
     clerk._child.kill()
     while clerk.trouble is None:
         gevent.sleep(0.01)
 
 found = {"whole": scene(), "given up": scene(stopped_and_given_up), "died": scene(died)}
+found["choked"] = scene(choked, more=b": " + b"x" * 100_000 + b"\\n\\n")
 patience_s, clerks.STALLED_S = clerks.STALLED_S, 0.3
 found["stalled"] = scene(stopped)
 clerks.STALLED_S = patience_s
@@ -88,7 +99,7 @@ def scenes() -> dict[str, dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["whole", "spilled"])
+@pytest.mark.parametrize("name", ["whole", "spilled", "choked"])
 def test_everything_is_judged_however_long_it_takes(
     scenes: dict[str, dict[str, Any]], name: str
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from harness.load.locusts.relay import Relay
 from harness.load.profiles import Ask
 from harness.wire import End, Request, WireError
 from harness.wire.engine import Recorded, Ticket
-from harness.wire.engine.recorded import Tape
+from harness.wire.engine.recorded import UNSTAMPED, Tape
 from harness.wire.http1 import endpoint
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ class Engine:
         return ticket
 
     def settle(self, ticket: Ticket, end: End = End.KEPT, status: bytes = b"200") -> None:
-        tape = Tape()
+        kept: list[bytes | int] = []
         if end is End.KEPT:
-            tape.pieces.append(b"HTTP/1.1 %b OK\r\n\r\n" % status)
+            kept += b"HTTP/1.1 %b OK\r\n\r\n" % status, 3, UNSTAMPED
         ticket.settle(
             Recorded(
                 id=ticket.id,
@@ -61,7 +62,7 @@ class Engine:
                 submitted_ns=1,
                 started_ns=2,
                 end=end,
-                tape=tape,
+                tape=Tape(kept),
             )
         )
 
@@ -79,12 +80,17 @@ class Played:
     def __init__(self, mailbox: Mailbox) -> None:
         self.engine = Engine()
         self.landed: list[tuple[int, End]] = []
+        self.asked_before: list[int] = []
+        self.trouble: Exception | None = None
         self.relay = Relay(self.engine.submit, self._land, mailbox.post, lambda: 1.0)
         self.turns = (turn(number) for number in range(1000))
 
     def _land(self, recorded: Recorded, turn: Turn, at_s: float) -> None:
         assert at_s == 1.0
         self.landed.append((turn.number, recorded.end))
+        self.asked_before.append(len(self.engine.numbers))
+        if self.trouble is not None:
+            raise self.trouble
 
     def user(self, asks: int) -> Any:
         """A greenlet that asks so often."""
@@ -120,6 +126,27 @@ def test_requests_follow_without_waking_the_user_who_gets_the_last(played: Playe
     assert user.get(timeout=10).id == "2"
     assert played.landed == [(number, End.KEPT) for number in range(3)]
     assert played.relay.wait(10.0)
+
+
+def test_what_follows_does_not_wait_for_what_came_before_to_be_dealt_with(played: Played) -> None:
+    played.user(asks=3)
+    for _ in range(3):
+        played.engine.answer()
+    assert played.asked_before == [2, 3, 3]
+
+
+def test_a_recording_that_cannot_be_dealt_with_holds_nobody_up(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "excepthook", lambda *raised: told.append(raised[1]))
+    played.trouble = ValueError("cannot be packed")
+    user = played.user(asks=2)
+    for _ in range(2):
+        played.engine.answer()
+    assert user.get(timeout=10).id == "1"
+    assert played.relay.wait(10.0)
+    assert told == [played.trouble] * 2
 
 
 def test_nothing_follows_an_answer_that_was_none(played: Played) -> None:

@@ -11,7 +11,7 @@ from harness.load.trust.reference import Written
 from harness.load.trust.server import HEAD, TOKEN, ending
 from harness.wire import End, Request
 from harness.wire.engine import Lags, Recorded, Vitals
-from harness.wire.engine.recorded import Tape
+from harness.wire.engine.recorded import UNSTAMPED, Tape
 
 MS = 1_000_000
 SENT = 5_000 * MS
@@ -25,12 +25,10 @@ def recorded(
 
     The last ``together`` of them came in one read.
     """
-    tape = Tape()
+    kept: list[bytes | int] = []
 
     def read(moment_ms: float, data: bytes) -> None:
-        tape.pieces.append(data)
-        tape.seen.append(SENT + round(moment_ms * MS))
-        tape.arrived.append(0)
+        kept.extend((data, SENT + round(moment_ms * MS), UNSTAMPED))
 
     read(0.1, HEAD)
     single = at_ms[: len(at_ms) - together]
@@ -48,9 +46,9 @@ def recorded(
         started_ns=SENT,
         connected_ns=SENT,
         sent_ns=SENT,
-        ended_ns=tape.seen[-1],
+        ended_ns=SENT + round((at_ms[-1] + 20) * MS),
         end=end,
-        tape=tape,
+        tape=Tape(kept),
     )
 
 

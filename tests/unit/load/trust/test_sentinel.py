@@ -7,7 +7,7 @@ import pytest
 
 from harness.load.trust import Reference, Sentinel
 from harness.wire import WireError
-from harness.wire.engine.recorded import Tape
+from harness.wire.engine.recorded import UNSTAMPED, Tape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,7 @@ class Kept:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.tape = Tape()
-        self.tape.pieces = [b"a read", b"another"]
+        self.tape = Tape((b"a read", 1, UNSTAMPED, b"another", 2, UNSTAMPED))
 
 
 class Ticket:
