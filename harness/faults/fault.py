@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from annotated_types import Ge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,10 +33,11 @@ class FaultError(ValueError):
     id = "fault.unknown"
 
 
-class Fault(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Fault:
     """One way to misbehave. Its fields are its settings; `register` gives it the rest."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: ClassVar[str]
     layer: ClassVar[Layer]
@@ -44,9 +46,8 @@ class Fault(BaseModel):
     dialects: ClassVar[frozenset[str] | None]
     """The dialects it makes sense in; None: all."""
 
-    times: int | None = Field(
-        default=None, ge=1, description="Answers it shapes, then it is over; null: until cleared"
-    )
+    times: Annotated[int, Ge(1)] | None = None
+    """Answers it shapes, then it is over; None: until cleared."""
 
     def fits(self, dialect: str) -> bool:
         """Whether a server of this dialect can misbehave so."""
@@ -54,27 +55,35 @@ class Fault(BaseModel):
 
     def settings(self) -> dict[str, Any]:
         """Its settings as JSON data."""
-        return self.model_dump(mode="json", exclude={"times"})
+        return {key: value for key, value in asdict(self).items() if key != "times"}
 
     def to_wire(self) -> dict[str, Any]:
         """What an injector is told."""
         return {"name": self.name, "settings": self.settings(), "times": self.times}
 
 
-F = TypeVar("F", bound=type[Fault])
+F = TypeVar("F", bound=Fault)
 _CATALOGUE: dict[str, type[Fault]] = {}
 
 
-def register(name: str, layer: Layer, *, only: frozenset[str] | None = None) -> Callable[[F], F]:
-    """Enter a class into the catalogue; the first line of its docstring is its summary."""
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def register(
+    name: str, layer: Layer, *, only: frozenset[str] | None = None
+) -> Callable[[type[F]], type[F]]:
+    """Make a class a frozen dataclass and enter it into the catalogue.
 
-    def enter(cls: F) -> F:
+    The first line of its docstring is its summary. Settings are its fields, all given by keyword;
+    what they may be is said with ``Annotated`` and `annotated_types`.
+    """
+
+    def enter(cls: type[F]) -> type[F]:
         if name in _CATALOGUE:
             raise FaultError(f"two faults are called {name}: {_CATALOGUE[name]} and {cls}")
-        cls.name, cls.layer, cls.dialects = name, layer, only
-        cls.summary = (cls.__doc__ or "").strip().splitlines()[0]
-        _CATALOGUE[name] = cls
-        return cls
+        made = dataclass(frozen=True, kw_only=True)(cls)
+        made.name, made.layer, made.dialects = name, layer, only
+        made.summary = (made.__doc__ or "").strip().splitlines()[0]
+        _CATALOGUE[name] = made
+        return made
 
     return enter
 
@@ -108,14 +117,36 @@ def parse(data: Mapping[str, Any]) -> Fault:
     Raises:
         FaultError: no such fault, or not with these settings.
     """
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - too large for an engine
+
     settings = dict(data)
     cls = find(str(settings.pop("name", "")))
     try:
-        return cls(**settings)
+        return TypeAdapter(cls).validate_python(settings, strict=False)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, each['loc'])) or cls.name}: {each['msg'].lower()}"
             for each in error.errors(include_url=False)
         )
-        takes = ", ".join(cls.model_fields)
-        raise FaultError(f"{cls.name} cannot be set so: {problems}. It takes {takes}.") from error
+        raise FaultError(f"{cls.name} cannot be set so: {problems}. {_takes(cls)}.") from error
+
+
+def from_wire(wire: Mapping[str, Any]) -> Fault:
+    """What `Fault.to_wire` told. Raises FaultError: no such fault, or other settings."""
+    cls, settings, times = (
+        find(str(wire.get("name"))),
+        wire.get("settings") or {},
+        wire.get("times"),
+    )
+    if times is not None and (not isinstance(times, int) or times < 1):
+        raise FaultError(f"{cls.name}: times must be at least 1, or null for always, not {times!r}")
+    try:
+        return cls(**settings, times=times)
+    except TypeError as error:
+        raise FaultError(
+            f"{cls.name} cannot be set to {settings}: {error}. {_takes(cls)}."
+        ) from error
+
+
+def _takes(cls: type[Fault]) -> str:
+    return f"It takes {', '.join(each.name for each in fields(cls))}"

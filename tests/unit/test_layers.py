@@ -62,6 +62,7 @@ def test_every_import_points_down() -> None:
         pytest.param("harness.wire", "import harness.evidence", "Imports point down", id="ground"),
         pytest.param("harness.routing", "import harness.gateway", "Imports point down", id="asked"),
         pytest.param("harness.engines", "import harness.routing", "only the gateway", id="engine"),
+        pytest.param("harness.gateway", "import harness.faults", "only engines", id="fault"),
         pytest.param("harness.attic", "import harness.wire", "Imports point down", id="unplaced"),
         pytest.param("harness.gateway", "import litellm", "never an import", id="litellm"),
         pytest.param(
@@ -78,7 +79,8 @@ def test_a_planted_import_breaks_its_contract(
     assert any(broken in line for line in output.splitlines() if line.endswith("BROKEN")), output
 
 
-def test_the_gateway_may_ask_routing(copy: Path) -> None:
-    plant(copy, "harness.gateway", "import harness.routing")
+@pytest.mark.parametrize(("room", "lower"), [("gateway", "routing"), ("engines", "faults")])
+def test_two_rooms_may_ask_one_of_their_own_floor(copy: Path, room: str, lower: str) -> None:
+    plant(copy, f"harness.{room}", f"import harness.{lower}")
     status, output = lint(copy)
     assert status == 0, output

@@ -48,6 +48,10 @@ class Answer:
     ending: Ending = "whole"
     faults: list[str] = field(default_factory=list)
 
+    def close(self, how: Literal["fin", "rst"]) -> None:
+        """Have the connection end after the frames, in order or by reset."""
+        self.ending = how
+
     def after(self, tokens: int) -> int:
         """Index of the first frame that follows ``tokens`` tokens; -1: not even the opening."""
         if tokens < 0:

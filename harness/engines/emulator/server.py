@@ -18,7 +18,7 @@ from harness.engines.emulator.asking import ApiError, Ask, generate
 from harness.engines.emulator.batching import Batch
 from harness.engines.emulator.books import Books, Served
 from harness.engines.emulator.connection import Connection, Record
-from harness.engines.emulator.misbehaviour import Faults
+from harness.engines.emulator.misbehaviour import Door, Faults
 from harness.engines.emulator.pacing import FixedPacing, Turns
 from harness.engines.emulator.play import Metronome, Play
 
@@ -183,18 +183,16 @@ class Emulator:
         if not isinstance(routed, Ask):
             return routed, None
         reply: Reply | None = None
-        struck = self.faults.strike(routed)
-        answer = next(
-            (made for _, each in struck if (made := each.instead(self.dialect, request.path))), None
-        )
+        struck, door = self.faults.strike(routed), Door(self.dialect, request.path)
+        answer = next((made for each in struck if (made := each.instead(door))), None)
         if answer is None:
             reply = generate(routed, self.spec, self.settings, self.requests, self.now())
-            for _, each in struck:
+            for each in struck:
                 each.bend_reply(reply)
             answer = self.dialect.render(reply)
-            for _, each in struck:
-                each.bend_answer(answer, self.dialect)
-        answer.faults = [name for name, _ in struck]
+            for each in struck:
+                each.bend_answer(answer, door)
+        answer.faults = [each.name for each in struck]
         return answer, reply
 
     def _send(

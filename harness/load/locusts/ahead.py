@@ -6,12 +6,15 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.wire import WireError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.load.locusts.orders import Orders
     from harness.load.profiles import Ask, Plan
     from harness.wire import Request
+    from harness.wire.engine import Ticket
 
 MOST = 16
 """Conversations that are made at once where none is ready."""
@@ -28,17 +31,20 @@ class Turn(NamedTuple):
     request: Request
     tokens: int | None = None
     """Of the prompt, by the server's own count, where ``usage`` is to say so."""
+    ticket: Ticket | None = None
+    """What the engine takes of it; None where it refuses to, as it will say when it is asked."""
 
 
 class Ahead:
     """Makes conversations in the order of their numbers, several at a time.
 
     A user that comes back finds the processor's caches full of what the engine did. To make one
-    request then takes several times as long as to make it after another.
+    request then takes several times as long as to make it after another. ``prepare`` makes of a
+    request what the engine takes (`LoadEngine.prepare`), so that its own thread need not.
     """
 
-    def __init__(self, plan: Plan, orders: Orders) -> None:
-        self._plan, self._orders = plan, orders
+    def __init__(self, plan: Plan, orders: Orders, prepare: Callable[[Request], Ticket]) -> None:
+        self._plan, self._orders, self._prepare = plan, orders, prepare
         self._made: deque[tuple[Turn, ...]] = deque()
         self._conversations = self._wanted = 0
 
@@ -83,7 +89,12 @@ class Ahead:
         exact = orders.exact.get(ask.model)
         request = ask.request(orders.base_url, key=orders.key, exact=exact)
         said = exact is not None and (exact.told or not ask.stream)
-        return Turn(number, ask, request, exact.tokens(ask) if exact and said else None)
+        tokens = exact.tokens(ask) if exact is not None and said else None
+        try:
+            ticket = self._prepare(request)
+        except WireError:
+            ticket = None
+        return Turn(number, ask, request, tokens, ticket)
 
 
 class Asking:

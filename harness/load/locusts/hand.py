@@ -73,7 +73,7 @@ class Hand:
         self._clerk = Clerk(self._packed, self._judged)
         self._trust = ErrorBar(self._engine, plan, orders, name=name) if orders.error_bar else None
         self._begun_ns: int | None = None
-        self._ahead = Ahead(plan, orders)
+        self._ahead = Ahead(plan, orders, self._engine.prepare)
         self._relay = Relay(self._submit, self._landed, self._mailbox.post, self._at_s)
         self._keeper = gevent.spawn(self._keep_up)
         self._begun: WeakSet[Any] = WeakSet()
@@ -230,7 +230,11 @@ class Hand:
     # Both
 
     def _submit(self, turn: Turn, due_ns: int | None) -> Ticket:
-        return self._engine.submit(turn.request, scheduled_ns=due_ns)
+        if turn.ticket is None:
+            return self._engine.submit(turn.request, scheduled_ns=due_ns)
+        turn.ticket.scheduled_ns = due_ns
+        self._engine.hand_over(turn.ticket)
+        return turn.ticket
 
     def _landed(self, recorded: Recorded, turn: Turn, at_s: float) -> None:
         self._clerk.take(recorded, turn, at_s)

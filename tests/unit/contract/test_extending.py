@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-PROFILE, CHECK = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PROFILE, CHECK, _ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 (GATES,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 

@@ -363,7 +363,7 @@ def test_started_by_hand_it_says_how_it_is_meant_to_be_started() -> None:
     assert b"the harness starts this process" in done.stderr
 
 
-def test_the_process_imports_the_standard_library_and_h11_and_nothing_else() -> None:
+def test_the_process_imports_h11_and_annotated_types_beside_the_standard_library() -> None:
     code = (
         "import sys, harness.engines.emulator.control\n"
         "from harness.engines.emulator import dialects\n"
@@ -378,4 +378,4 @@ def test_the_process_imports_the_standard_library_and_h11_and_nothing_else() -> 
         check=True,
         text=True,
     )
-    assert done.stdout.strip() == "['h11', 'harness']"
+    assert done.stdout.strip() == "['annotated_types', 'h11', 'harness']"

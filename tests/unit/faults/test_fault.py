@@ -1,17 +1,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-import harness.faults
 from harness.engines.emulator import dialects, misbehaviour
-from harness.faults import FaultError, Layer, catalogue, fault, find, parse, register
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from harness.faults import FaultError, Layer, catalogue, from_wire, parse, register
 
 SAMPLE: dict[str, dict[str, Any]] = {
     "http.status": {"status": 500},
@@ -37,8 +32,7 @@ def test_what_the_emulator_does_is_in_the_catalogue_with_the_same_settings(name:
     faults = misbehaviour.Faults()
     faults.add([wire])
     assert faults.names == [name]
-    takes = set(misbehaviour._KNOWN[name].__dataclass_fields__)  # type: ignore[attr-defined]
-    assert takes == set(made.settings())
+    assert from_wire(wire) == made
 
 
 def test_the_emulator_does_every_fault_of_its_layers() -> None:
@@ -69,8 +63,8 @@ def test_a_fault_is_read_as_it_stands_in_a_file() -> None:
 
 def test_a_fault_cannot_be_changed() -> None:
     made = parse({"name": "hang"})
-    with pytest.raises(ValueError, match="frozen"):
-        made.times = 3
+    with pytest.raises(AttributeError, match="times"):
+        made.times = 3  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +75,10 @@ def test_a_fault_cannot_be_changed() -> None:
         ({}, "no fault is called ''"),
         ({"name": "stream.cut", "after": "soon"}, "after: input should be a valid integer"),
         ({"name": "stream.cut", "how": "gently"}, "how: input should be 'fin' or 'rst'"),
-        ({"name": "stream.cut", "when": 1}, "when: extra inputs.* It takes times, after, how"),
+        (
+            {"name": "stream.cut", "when": 1},
+            "when: unexpected keyword argument.* It takes times, after, how",
+        ),
         ({"name": "http.status"}, "status: field required"),
         ({"name": "http.status", "status": 200}, "status: input should be greater"),
         ({"name": "hang", "times": 0}, "times: input should be greater"),
@@ -91,33 +88,6 @@ def test_a_fault_cannot_be_changed() -> None:
 def test_a_fault_that_cannot_be_says_why(data: dict[str, Any], said: str) -> None:
     with pytest.raises(FaultError, match=said):
         parse(data)
-
-
-NEW_FAULT = '''
-"""A fault somebody added."""
-
-from harness.faults.fault import Fault, Layer, register
-
-
-@register("stream.hiccup", Layer.STREAM)
-class Hiccup(Fault):
-    """The stream hiccups."""
-
-    often: int = 1
-'''
-
-
-def test_a_new_fault_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "hiccup.py").write_text(NEW_FAULT)
-    monkeypatch.setattr(harness.faults, "__path__", [*harness.faults.__path__, str(tmp_path)])
-    monkeypatch.setattr(fault, "_CATALOGUE", dict(fault._CATALOGUE))
-    fault._load.cache_clear()
-    try:
-        assert find("stream.hiccup").summary == "The stream hiccups."
-        assert parse({"name": "stream.hiccup", "often": 3}).settings() == {"often": 3}
-    finally:
-        sys.modules.pop("harness.faults.hiccup", None)
-        fault._load.cache_clear()
 
 
 def test_two_faults_of_one_name_are_refused() -> None:

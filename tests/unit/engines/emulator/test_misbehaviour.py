@@ -2,14 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import harness.faults
 from harness.engines.emulator import dialects
 from harness.engines.emulator.answer import Answer, Frame
-from harness.engines.emulator.misbehaviour import FaultError, Faults, _make, known
+from harness.engines.emulator.misbehaviour import Faults, known
+from harness.faults import Fault, FaultError, Layer, catalogue, from_wire, parse, register
+from harness.faults import fault as catalogued
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MS = 1_000_000
 STREAMED = {"stream": True, "max_tokens": 6, "stream_options": {"include_usage": True}}
@@ -137,8 +145,8 @@ def test_a_stall_is_silence_after_so_many_tokens_and_then_the_rest(lab: Any) -> 
 def test_a_stall_holds_one_frame_and_no_other(after: int, held: int) -> None:
     parts = [("role", 0), ("token", 0), ("token", 1), ("token", 2), ("finish", 2)]
     answer = Answer(200, [], [Frame(part, b"", token) for part, token in parts])
-    (how,) = (each.how for each in [_make(fault("stream.stall", after=after, s=1))])
-    how.bend_answer(answer, None)  # type: ignore[arg-type] - it asks nothing of the dialect
+    stall = from_wire(fault("stream.stall", after=after, s=1))
+    stall.bend_answer(answer, None)  # type: ignore[attr-defined] - it asks nothing of the door
     assert [n for n, frame in enumerate(answer.frames) if frame.hold_ns] == [held]
 
 
@@ -294,10 +302,10 @@ def test_ollamas_own_api_misbehaves_too(lab: Any) -> None:
 @pytest.mark.parametrize(
     ("wire", "said"),
     [
-        ({"name": "coffee.cold"}, "no fault is called 'coffee.cold'; this emulator can do body"),
+        ({"name": "coffee.cold"}, "no fault is called 'coffee.cold'. There are body"),
         ({}, "no fault is called 'None'"),
-        (fault("stream.cut"), "stream.cut takes after, how; given: {}"),
-        (fault("hang", speed=1), "hang takes no settings; given: {'speed': 1}"),
+        (fault("http.status"), "http.status cannot be set to {}.*It takes times, status, retry"),
+        (fault("hang", speed=1), "hang cannot be set to {'speed': 1}.*It takes times."),
         (fault("hang", times=0), "times must be at least 1"),
     ],
 )
@@ -306,6 +314,45 @@ def test_what_it_cannot_do_is_a_clear_error_and_changes_nothing(wire: Any, said:
     with pytest.raises(FaultError, match=said.replace("{", r"\{").replace("(", r"\(")):
         faults.add([fault("hang"), wire])
     assert faults.names == []
+
+
+class _OfATransport(Fault):
+    pass
+
+
+def test_a_fault_that_is_no_servers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogued, "_CATALOGUE", dict(catalogued._CATALOGUE))
+    register("line.noise", Layer.TRANSPORT)(_OfATransport)
+    with pytest.raises(FaultError, match="no fault of a server; this one can do body"):
+        Faults().add([fault("line.noise")])
+
+
+@pytest.fixture
+def _mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The fault of docs/extending.md, among the others."""
+    text = (Path(__file__).parents[4] / "docs" / "extending.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text.partition("## A fault\n")[2], re.DOTALL)
+    (tmp_path / "mine.py").write_text(code, encoding="utf-8")
+    monkeypatch.setattr(harness.faults, "__path__", [*harness.faults.__path__, str(tmp_path)])
+    monkeypatch.setattr(catalogued, "_CATALOGUE", dict(catalogued._CATALOGUE))
+    catalogued._load.cache_clear()
+    yield
+    sys.modules.pop("harness.faults.mine", None)
+    catalogued._load.cache_clear()
+
+
+@pytest.mark.usefixtures("_mine")
+def test_a_fault_of_ones_own_is_one_file(lab: Any) -> None:
+    async def scenario(it: Any) -> None:
+        wire = parse({"name": "stream.stutter", "after": 1}).to_wire()
+        good, bad = await beside(it, wire, **STREAMED)
+        tokens = [chunk["choices"][0]["delta"]["content"] for chunk in good.chunks[1:7]]
+        again = [chunk["choices"][0]["delta"]["content"] for chunk in bad.chunks[1:8]]
+        assert again == [tokens[0], tokens[1], *tokens[1:]]
+        assert it.ledger()[-1].faults == ("stream.stutter",)
+
+    assert catalogue()["stream.stutter"].summary == "One token arrives twice."
+    lab.run(scenario)
 
 
 def test_all_it_can_do_is_tested_here() -> None:

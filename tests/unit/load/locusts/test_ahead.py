@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +9,8 @@ from harness.load.locusts.ahead import MOST, Ahead, Asking
 from harness.load.locusts.orders import Orders
 from harness.load.profiles import Ask, Plan, Setting, Target
 from harness.load.workload.arrival import steady
+from harness.wire import WireError
+from harness.wire.engine import LoadEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +22,7 @@ ORDERS = Orders(
     key="sk-1",
     timeout_s=1.0,
 )
+PREPARE = LoadEngine().prepare
 
 
 def plan(
@@ -35,21 +39,30 @@ def plan(
 
 @pytest.mark.parametrize("turns", [1, 3])
 def test_processes_together_play_every_number_once_and_conversations_whole(turns: int) -> None:
-    parts = [Ahead(plan(turns=turns), ORDERS.share(index, 2)) for index in range(2)]
+    parts = [Ahead(plan(turns=turns), ORDERS.share(index, 2), PREPARE) for index in range(2)]
     told = [[turn.number for turn in part.next()] for _ in range(20) for part in parts]
     assert all(len(one) == turns for one in told)
     assert [number for one in told for number in one] == list(range(40 * turns))
 
 
 def test_a_request_is_that_of_its_number() -> None:
-    turn = Ahead(plan(), ORDERS).turn(7)
+    turn = Ahead(plan(), ORDERS, PREPARE).turn(7)
     assert turn.request == turn.ask.request(ORDERS.base_url, key="sk-1")
     assert turn.ask.messages == (("user", "7"),)
+    assert turn.ticket is not None
+    assert turn.ticket.request is turn.request
+
+
+def test_a_request_that_cannot_be_sent_is_refused_when_it_is_asked_not_before() -> None:
+    turn = Ahead(plan(), replace(ORDERS, base_url="ftp://nowhere/v1"), PREPARE).turn(7)
+    assert turn.ticket is None
+    with LoadEngine() as engine, pytest.raises(WireError, match="ftp"):
+        engine.submit(turn.request)
 
 
 def test_only_what_was_made_is_ready_and_nothing_is_made_twice() -> None:
     made: list[int] = []
-    ahead = Ahead(plan(made.append), ORDERS)
+    ahead = Ahead(plan(made.append), ORDERS, PREPARE)
     assert ahead.ready() is None
     assert ahead.next()[0].number == 0
     rest = []
@@ -60,7 +73,7 @@ def test_only_what_was_made_is_ready_and_nothing_is_made_twice() -> None:
 
 
 def test_it_makes_more_where_more_was_asked() -> None:
-    ahead = Ahead(plan(), ORDERS)
+    ahead = Ahead(plan(), ORDERS, PREPARE)
     for _ in range(50):
         ahead.next()
     for _ in range(1000):  # each time for a moment only
@@ -75,7 +88,7 @@ def asked(
     *, turns: int, think_s: float = 0.0, hold: bool = False, stopping: bool = False
 ) -> list[int]:
     """The numbers one user asks without being woken, from the first that it begins with."""
-    ahead = Ahead(plan(turns=turns, think_s=think_s), ORDERS)
+    ahead = Ahead(plan(turns=turns, think_s=think_s), ORDERS, PREPARE)
     ahead.make(2)
     asking = Asking(ahead, hold=lambda: hold, stopping=lambda: stopping)
     asking.begin()
@@ -99,7 +112,7 @@ def test_who_is_to_think_or_to_wait_is_woken_and_who_stops_ends_its_conversation
 
 
 def test_a_conversation_goes_on_where_its_user_was_woken() -> None:
-    ahead = Ahead(plan(turns=3, think_s=0.1), ORDERS)
+    ahead = Ahead(plan(turns=3, think_s=0.1), ORDERS, PREPARE)
     asking = Asking(ahead, hold=lambda: False, stopping=lambda: False)
     asking.begin()
     numbers = []

@@ -40,6 +40,7 @@ from harness.load.workload.arrival import steady
 from harness.load.workload.prompts import Wording
 from harness.load.workload.tokenizer import Tokenizer
 from harness.wire import blocking
+from harness.wire.engine import LoadEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,7 @@ def test_the_server_reports_what_every_turn_promises(
     def ask(url: str) -> None:
         found = learnt(orders(url, prompts=prompts))
         assert found.exact["m"].told is told
-        ahead = Ahead(found.plan(PROFILES), Orders.load(found.dump()))
+        ahead = Ahead(found.plan(PROFILES), Orders.load(found.dump()), LoadEngine().prepare)
         for number in range(6):
             turn = ahead.turn(number)
             got = answers.read(blocking.exchange(turn.request))
