@@ -19,6 +19,7 @@ import struct
 import sys
 import threading
 import time
+from array import array
 from contextlib import suppress
 from dataclasses import fields
 from operator import attrgetter
@@ -29,12 +30,14 @@ from harness.load.journal.batches import Batch
 from harness.load.journal.rows import Row, row_of
 from harness.wire import End, Request
 from harness.wire.engine import Lags, Recorded
-from harness.wire.engine.recorded import Tape
+from harness.wire.engine.recorded import KEPT_A_READ, Tape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _SIZE = struct.Struct("!I")
+_PARTS = struct.Struct("!IIIII")
+"""How long the parts of a frame are: its facts; lengths, moments, stamps and bytes of its reads."""
 _NICE = 10
 _COLLECTED_EVERY = 50_000
 """Objects between two searches for cycles: an answer is some hundred objects, and has none."""
@@ -59,21 +62,27 @@ _told = attrgetter(*_TOLD)
 def pack(
     recorded: Recorded, *, number: int, name: str, load: float, labels: Mapping[str, str]
 ) -> tuple[bytes, bytes]:
-    """``recorded`` as the two parts of a frame, its length and the rest: one pass over its reads.
+    """``recorded`` as two parts of a frame: what is said of its reads, and their bytes.
 
-    Its headers stay here: a key is nobody's business. It is marshalled, not pickled: both ends
-    are one interpreter, and there is nothing in it but numbers and text.
+    Its headers stay here: a key is nobody's business. Each pass goes over one kind of object, for
+    what is kept of reads lies wherever there was room when they came: a processor fetches the next
+    ones ahead if nothing else is done with each, and a serialiser that meets them one by one waits
+    for every one.
     """
-    request = recorded.request
-    facts: Any = (
+    request, reads = recorded.request, recorded.tape.flat()
+    told: Any = (
         _told(recorded),
         (request.method, request.url, request.body),
         recorded.end.value,
-        recorded.tape.flat(),
         (number, _plain(name), load, {_plain(key): _plain(labels[key]) for key in labels}),
     )
-    frame = marshal.dumps(facts)
-    return _SIZE.pack(len(frame)), frame
+    facts = marshal.dumps(told)
+    pieces = reads[0::KEPT_A_READ]
+    data, stamps = b"".join(pieces), b"".join(reads[2::KEPT_A_READ])
+    sizes, seen = array("i", map(len, pieces)), array("q", reads[1::KEPT_A_READ])
+    lengths = len(facts), 4 * len(sizes), 8 * len(seen), len(stamps), len(data)
+    head = _SIZE.pack(_PARTS.size + sum(lengths)) + _PARTS.pack(*lengths)
+    return b"".join((head, facts, sizes, seen, stamps)), data
 
 
 def _plain(text: object) -> str:
@@ -83,14 +92,24 @@ def _plain(text: object) -> str:
 
 def unpack(frame: bytes) -> tuple[Recorded, tuple[int, str, float, dict[str, str]]]:
     """What `pack` packed, without its headers: ``frame`` is without its length."""
-    told, (method, url, body), end, kept, row = marshal.loads(frame)  # noqa: S302 - our parent's
+    facts, sizes, seen, stamps, data = _cut(
+        memoryview(frame), _PARTS.size, _PARTS.unpack_from(frame)
+    )
+    told, (method, url, body), end, row = marshal.loads(facts)  # noqa: S302 - our parent's
+    pieces = [bytes(piece) for piece in _cut(data, 0, array("i", sizes.tobytes()))]
     return Recorded(
         **dict(zip(_TOLD, told, strict=True)),
         request=Request(method=method, url=url, body=body),
         labels={},
         end=End(end),
-        tape=Tape(kept),
+        tape=Tape.of(pieces, array("q", seen.tobytes()), bytearray(stamps)),
     ), row
+
+
+def _cut(data: memoryview, at: int, lengths: Iterable[int]) -> Iterator[memoryview]:
+    for length in lengths:
+        yield data[at : at + length]
+        at += length
 
 
 def judge(frame: bytes, lags: Lags | None = None) -> tuple[Row, int]:

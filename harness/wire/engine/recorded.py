@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from harness.wire import stamps
 from harness.wire.engine.natives import lock
@@ -40,13 +40,21 @@ class Tape:
         """
         self.kept: Sequence[Any] | None = kept
 
+    @classmethod
+    def of(cls, pieces: list[bytes], seen: array[int], arrived: bytearray) -> Self:
+        """Make it of reads that are sorted already."""
+        tape = cls()
+        tape.pieces, tape.seen, tape.arrived = pieces, seen, arrived
+        tape.size, tape.kept = sum(map(len, pieces)), None
+        return tape
+
     def __getattr__(self, name: str) -> object:
         """Sort what was kept: called only where ``name`` is not there yet."""
         if name not in Tape.__slots__:
             raise AttributeError(f"a tape has no {name!r}")
         with _sorting:
             if (kept := self.kept) is not None:
-                whole = kept[: len(kept) // KEPT_A_READ * KEPT_A_READ]
+                whole = _whole(kept)
                 self.pieces = list(whole[0::KEPT_A_READ])
                 self.seen = array("q", whole[1::KEPT_A_READ])
                 self.arrived = bytearray().join(whole[2::KEPT_A_READ])
@@ -57,10 +65,15 @@ class Tape:
     def flat(self) -> Sequence[Any]:
         """Return what `__init__` takes, without sorting it if it is not sorted yet."""
         if (kept := self.kept) is not None:
-            return kept
+            return _whole(kept)
         size = stamps.STAMP_BYTES
         stamped = (bytes(self.arrived[at : at + size]) for at in range(0, len(self.arrived), size))
         return [part for read in zip(self.pieces, self.seen, stamped, strict=True) for part in read]
+
+
+def _whole(kept: Sequence[Any]) -> Sequence[Any]:
+    over = len(kept) % KEPT_A_READ
+    return kept[:-over] if over else kept
 
 
 @dataclass(slots=True, kw_only=True)
