@@ -125,6 +125,9 @@ def _router_settings(registry: Registry) -> dict[str, Any]:
         "enable_pre_call_checks": True,
         # A retry on a lone deployment costs 0.5 s, 1 s, 2 s of back-off before its fallback.
         "num_retries": resilience.retries,
+        # A chain is flat. Unless told, LiteLLM tries the fallbacks of a dead fallback before the
+        # rest of the chain, five deep.
+        "max_fallbacks": 1,
         "timeout": resilience.timeout_s,
         "stream_timeout": resilience.stream_timeout_s,
         # Without these two a group of one deployment is never isolated.

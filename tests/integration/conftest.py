@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 ORACLE = Path(__file__).with_name("router_oracle.py")
 LIMITS = {"rpm", "tpm", "max_parallel_requests", "optional_pre_call_checks"}
-INDEPENDENT = {"num_retries": 0, "disable_cooldowns": True, "max_fallbacks": 1}
+INDEPENDENT = {"num_retries": 0, "disable_cooldowns": True}
 """Without limits, retries and cooldowns no answer of the Router depends on the one before."""
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from harness.gateway.litellm_config import compile_config
+from harness.gateway.litellm_import import import_config
 from harness.registry import examine
 from harness.registry.examples import sources
 from harness.routing import Route, resolve
@@ -92,8 +93,8 @@ def test_members_share_requests_by_weight(router: Ask, weights: tuple[int, ...])
     assert tail(counts, others) < 1e-6, "so few picks cannot tell weights apart"
 
 
-def test_without_a_depth_limit_the_fallbacks_of_a_fallback_are_tried_too(router: Ask) -> None:
-    """Why ``max_fallbacks`` is 1: it bounds the depth, and a chain of the sources is flat."""
+def test_a_chain_is_flat_where_the_router_left_alone_would_go_deeper(router: Ask) -> None:
+    """Why ``max_fallbacks`` is 1 in what is generated."""
     registry = weighted_group((1, 1, 1, 1))
     config = compile_config(registry)
     config["router_settings"]["fallbacks"] = [{"m0": ["m1", "m2"]}, {"m1": ["m3"]}]
@@ -102,3 +103,32 @@ def test_without_a_depth_limit_the_fallbacks_of_a_fallback_are_tried_too(router:
     (deep,) = router(config, [question], max_fallbacks=5)["answers"]
     assert flat[0]["tried"] == ["m0@p0", "m1@p1", "m2@p2"]
     assert deep[0]["tried"] == ["m0@p0", "m1@p1", "m3@p3", "m2@p2"]
+
+
+def test_an_imported_chain_is_tried_in_the_order_it_was(router: Ask) -> None:
+    names = ("a", "b", "c", "d")
+    entries = [
+        {
+            "model_name": name,
+            "litellm_params": {"model": f"hosted_vllm/{name}", "api_base": f"http://h:{port}/v1"},
+            "model_info": {"id": name},
+        }
+        for port, name in enumerate(names, start=8001)
+    ]
+    settings = {"num_retries": 0, "fallbacks": [{"a": ["b", "c"]}, {"b": ["d"]}, {"d": ["c"]}]}
+    config = {"model_list": entries, "router_settings": settings}
+    registry, findings = examine(
+        {
+            name: text.encode()
+            for name, text in import_config(yaml.safe_dump(config)).sources.items()
+        }
+    )
+    assert registry is not None, findings
+    generated = compile_config(registry)
+    group_of = {each["model_info"]["id"]: each["model_name"] for each in generated["model_list"]}
+    ((before,),) = router(config, [{"name": "a", "dead": dict.fromkeys(names, 500)}])["answers"]
+    ((after,),) = router(generated, [{"name": "a", "dead": dict.fromkeys(group_of, 500)}])[
+        "answers"
+    ]
+    assert before["tried"] == [group_of[each] for each in after["tried"]]
+    assert len(before["tried"]) == len(names)

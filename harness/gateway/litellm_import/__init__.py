@@ -107,7 +107,9 @@ def _fall_back(config: Mapping[str, Any], draft: Draft, report: Report) -> None:
     fallbacks.aliases(given, ("router_settings", "model_group_alias"), draft, report)
     settings.claim_defaults(config, report)
     usual, every = settings.fallbacks(config)
-    regular = fallbacks.chains(usual, every, draft, report)
+    nested = waiting.nested(config)
+    waiting.claim_depth(config, report)
+    regular = fallbacks.chains(usual, every, draft, report, nested=nested)
     for kind in ("context_window", "content_policy"):
         lists, default = settings.fallbacks(config, f"{kind}_fallbacks")
         needed = specials.heads(lists, usual, draft)

@@ -10,7 +10,7 @@ from harness.registry.drafting import unused
 from harness.registry.wording import quoted, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from harness.gateway.litellm_import.report import Report
     from harness.registry.drafting import Draft
@@ -74,11 +74,33 @@ def _claim_hidden(entry: Any, path: Path, report: Report) -> None:
         return
 
 
-def chains(lists: Lists, default: list[str], draft: Draft, report: Report) -> dict[str, list[str]]:
+def followed(
+    targets: Iterable[str], after: Mapping[str, Sequence[str]], own: Collection[str] = ()
+) -> list[str]:
+    """``targets``, each with what it falls back to itself behind it; each once, ``own`` never.
+
+    That is the order in which LiteLLM tries them unless ``max_fallbacks`` is 1.
+    """
+    found: list[str] = []
+
+    def visit(names: Iterable[str]) -> None:
+        for name in names:
+            if name not in found and name not in own:
+                found.append(name)
+                visit(after.get(name, ()))
+
+    visit(targets)
+    return found
+
+
+def chains(
+    lists: Lists, default: list[str], draft: Draft, report: Report, *, nested: bool
+) -> dict[str, list[str]]:
     """Turn fallback lists into chains; what a chain cannot say is reported at its list.
 
-    ``default`` is tried by every name that has no list of its own. Returned is what each exact
-    name falls back to.
+    ``default`` is tried by every name that has no list of its own. ``nested`` says that the
+    fallbacks of a fallback are tried too: a chain is flat, and so they stand in it. Returned is
+    what each exact name falls back to.
     """
     claim_unknown(lists, draft, report)
     wanted = {
@@ -91,13 +113,15 @@ def chains(lists: Lists, default: list[str], draft: Draft, report: Report) -> di
     after: dict[str, list[str]] = {}
     for name, targets in wanted.items():
         after[name] = without_circles(name, targets, after, lists.get(name), report)
+    behind = after if nested else {}
+    after = {name: followed(targets, behind, {name}) for name, targets in after.items()}
     for name in sorted(after, key=lambda name: -len(after[name])):
         if after[name]:
             draft.exact[name].chain = chain_for(name, after[name], draft)
     for group in draft.balanced:
-        _balanced(group, lists.get(group), default, draft, report)
+        _balanced(group, lists.get(group), default, behind, draft, report)
     for alias in list(draft.aliases):
-        _alias(alias, lists.get(alias), default, after, draft, report)
+        _alias(alias, lists.get(alias), default, after, behind, draft, report)
     return after
 
 
@@ -214,11 +238,12 @@ def _balanced(
     group: str,
     listed: tuple[Path, list[str]] | None,
     default: list[str],
+    behind: Mapping[str, list[str]],
     draft: Draft,
     report: Report,
 ) -> None:
     """What a group falls back to beside its members, which are asked by name before all else."""
-    found = resolved(group, listed, default, draft, report)
+    found = followed(resolved(group, listed, default, draft, report), behind)
     members = {member.route for member in draft.balanced[group]}
     draft.fallbacks[group] = [name for name in found if name not in members]
     known = after_group(group, draft)
@@ -243,13 +268,14 @@ def _alias(
     listed: tuple[Path, list[str]] | None,
     default: list[str],
     after: Mapping[str, list[str]],
+    behind: Mapping[str, list[str]],
     draft: Draft,
     report: Report,
 ) -> None:
     """An alias has the chain of its target; with a list of its own it becomes a capability."""
     target = draft.aliases[alias]
     inherited = after[target]
-    own = resolved(alias, listed, default, draft, report)
+    own = followed(resolved(alias, listed, default, draft, report), behind, {target})
     if own == inherited:
         return
     targets = _candidates([target, *own], after)

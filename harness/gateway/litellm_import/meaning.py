@@ -15,12 +15,13 @@ from harness.gateway.litellm_import.addresses import (
     variable_of,
 )
 from harness.gateway.litellm_import.entries import split_adapter
-from harness.gateway.litellm_import.fallbacks import alias_target
+from harness.gateway.litellm_import.fallbacks import alias_target, followed
 from harness.gateway.litellm_import.groups import level, shares
 from harness.gateway.litellm_import.waiting import (
     ALLOWED_FAILS,
     COOLDOWN_S,
     RETRIES,
+    nested,
     number_of,
     section,
     timeouts,
@@ -75,6 +76,12 @@ def meaning(config: Mapping[str, Any]) -> Meaning:
                 for name in names
                 if other.get(name, ()) != regular.get(name, ())
             }
+    if nested(config):
+        direct = regular
+        regular = {
+            name: tuple(followed(targets, direct, {name, aliases.get(name, name)}))
+            for name, targets in regular.items()
+        }
     return Meaning(groups, aliases, regular, special, _router(config, groups))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.registry.rule import Path
 
 RETRIES, ALLOWED_FAILS, COOLDOWN_S, TIMEOUT_S = 2, 3, 5.0, 6000.0
+MAX_FALLBACKS = 5
 """What LiteLLM 1.106 does where the file is silent (router.py, constants.py)."""
 _MAX_S = 86_400
 
@@ -76,6 +77,22 @@ def resilience(config: Mapping[str, Any], placed: Placed, draft: Draft, report: 
         message = "No timeout is set, so LiteLLM waits 6000 s for a server that hangs."
         remedy = "Write the longest silence you accept as timeout_s in model-mappings.yaml."
         report.say("GW502", ("model_list",), message, remedy)
+
+
+def nested(config: Mapping[str, Any]) -> bool:
+    """Whether the fallbacks of a fallback are tried too, as far down as anybody goes."""
+    return number_of(config, "max_fallbacks", MAX_FALLBACKS) > 1
+
+
+def claim_depth(config: Mapping[str, Any], report: Report) -> None:
+    """Say what becomes of ``max_fallbacks``: chains are flat, and as long as it takes."""
+    depth = number_of(config, "max_fallbacks", MAX_FALLBACKS)
+    for name in ("router_settings", "litellm_settings"):
+        path = (name, "max_fallbacks")
+        if 1 < depth < MAX_FALLBACKS or depth < 1:
+            report.claim(path, Kind.APPROXIMATED, "A chain is followed to its end.")
+        else:
+            report.exact(path, "Chains are flat; fallbacks of fallbacks stand in them.")
 
 
 def number_of(config: Mapping[str, Any], key: str, default: float) -> float:

@@ -596,6 +596,33 @@ def test_what_is_not_kept_as_it_was_is_reported(
     lab.registry_of(imported)
 
 
+@pytest.mark.parametrize(
+    ("depth", "chain", "kind"),
+    [
+        (None, ["a", "b", "d", "c"], None),
+        (5, ["a", "b", "d", "c"], Kind.EXACT),
+        (2, ["a", "b", "d", "c"], Kind.APPROXIMATED),
+        (1, ["a", "b", "c"], Kind.EXACT),
+    ],
+)
+def test_the_fallbacks_of_a_fallback_stand_in_the_chain_where_the_router_tried_them(
+    lab: Any, depth: int | None, chain: list[str], kind: Kind | None
+) -> None:
+    said = {} if depth is None else {"max_fallbacks": depth}
+    lists = [{"a": ["b", "c"]}, {"b": ["d"]}]
+    config = {
+        "model_list": [lab.deployment(name, f"openai/{name}", **LOCAL) for name in "abcd"],
+        "router_settings": {**ROUTER, **said, "fallbacks": lists},
+    }
+    imported = import_config(yaml.safe_dump(config))
+    registry = lab.registry_of(imported)
+    generated = compile_config(registry)
+    assert generated["router_settings"]["fallbacks"][0] == {"a": chain[1:]}
+    assert generated["router_settings"]["max_fallbacks"] == 1
+    assert [each for each in differences(config, generated) if "fallbacks" in each] == []
+    assert kinds(imported).get("router_settings.max_fallbacks") is kind
+
+
 def test_default_fallbacks_are_what_every_other_name_falls_back_to(lab: Any) -> None:
     imported = lab.imported(
         lab.deployment("a", "openai/m", **LOCAL),
