@@ -17,6 +17,7 @@ from harness.cli.options import (
     stop,
     strict_option,
 )
+from harness.gateway import kinds
 from harness.gateway.litellm_fixes import mend_file
 from harness.gateway.litellm_lint import lint_file
 from harness.gateway.ports import port_conflicts
@@ -54,6 +55,8 @@ def validate(
         _mend([mend_sources(config)])
     findings = check(config)
     sound = not any(finding.severity == "error" for finding in findings)
+    if sound:
+        findings = sorted([*findings, *kinds.findings(load(config))])
     if ports and sound:
         findings = sorted([*findings, *port_conflicts(load(config))])
     code = show_findings(findings, form=form, strict=strict, defect=EXIT_USAGE)

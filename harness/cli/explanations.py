@@ -14,7 +14,7 @@ from harness.contract.check import explain as explain_check
 from harness.engines import installs, remote
 from harness.engines.models import model
 from harness.engines.scheduler import config as scheduler
-from harness.gateway import backup, files, litellm_import, ports
+from harness.gateway import backup, files, kinds, litellm_import, ports
 from harness.gateway.litellm_lint import LITELLM_RULES
 from harness.load import latency, target, trust
 from harness.load.calibrate import measuring
@@ -36,6 +36,7 @@ _TABLES = (
     backup.EXPLAINED,
     litellm_import.EXPLAINED,
     ports.EXPLAINED,
+    kinds.EXPLAINED,
     sources.EXPLAINED,
     access.EXPLAINED,
     routes.EXPLAINED,

@@ -20,7 +20,7 @@ from harness.cli.options import (
 from harness.gateway import files
 from harness.gateway import plan as planning
 from harness.gateway.backup import replace, restore, verify
-from harness.gateway.litellm_config import compile_files
+from harness.gateway.kinds import kind
 from harness.gateway.litellm_mapping import mapping_report
 from harness.gateway.manifest import Backup, find, list_backups
 from harness.gateway.swap import StoreError, recover
@@ -52,7 +52,7 @@ def generate(
     if report:
         _show_mapping(registry, as_json=as_json)
         return
-    generated = compile_files(registry)
+    generated = kind(registry).files(registry)
     settle(config)
     if only_check:
         findings = files.drift(config, generated)
@@ -86,7 +86,8 @@ def plan(config: Path, as_json: bool) -> None:  # noqa: FBT001 - click calls it 
 
     Exit code 0: nothing, 2: something, 1: it could not be told.
     """
-    generated = compile_files(loaded(config, as_json=as_json))
+    registry = loaded(config, as_json=as_json)
+    generated = kind(registry).files(registry)
     settle(config)
     try:
         found = planning.plan_files(config, generated)
@@ -165,9 +166,11 @@ def restore_(name: str, config: Path) -> None:
 def loaded(config: Path, *, as_json: bool) -> Registry:
     """The sources, or all that is wrong with them and the end."""
     try:
-        return load(config)
+        registry = load(config)
+        kind(registry)
     except RegistryError as error:
         stop_with(error.findings, as_json=as_json)
+    return registry
 
 
 def settle(config: Path) -> None:

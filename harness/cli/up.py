@@ -24,6 +24,7 @@ from harness.cli.options import (
 )
 from harness.engines.engine import EngineError
 from harness.gateway.base import GatewayError
+from harness.gateway.kinds import kind
 from harness.process.child import ProcessError
 from harness.process.ports import PortTaken
 from harness.registry import Registry, RegistryError, load
@@ -70,6 +71,7 @@ def up(
     """
     try:
         registry = load(config)
+        kind(registry)
         require(registry, tier)
     except RegistryError as error:
         stop_with(error.findings, as_json=as_json)

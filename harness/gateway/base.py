@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from harness.wire import Request
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from harness.registry import Registry
+    from harness.wire import RecordingClient, Request
     from harness.wire.http1 import Response
 
 
@@ -23,7 +28,16 @@ class Gateway(Protocol):
     name: str
     version: str
     endpoint: str
-    key: str
+    requests_counter: str
+    """Of its metrics the one that counts requests."""
+
+    @property
+    def key(self) -> str:
+        """The bearer token every caller must send."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process that listens; None before the start."""
 
     async def start(self) -> None:
         """Start it and wait until it answers; `GatewayError` if it does not."""
@@ -42,3 +56,46 @@ class Gateway(Protocol):
 
     def metrics_request(self) -> Request:
         """The request that reads its metrics."""
+
+
+class Make(Protocol):
+    """Makes a gateway that has not started."""
+
+    def __call__(
+        self,
+        registry: Registry,
+        *,
+        config: Mapping[str, Any],
+        secrets: Mapping[str, str],
+        port: int,
+        directory: Path,
+        client: RecordingClient,
+    ) -> Gateway:
+        """One that reads ``config``, as `Kind.compile` made it, and listens on ``port``.
+
+        ``secrets`` are values by environment variable, which reach no file; ``directory`` is for
+        what it writes.
+        """
+
+
+class Compile(Protocol):
+    """Turns sources into what a gateway reads."""
+
+    def __call__(self, registry: Registry, *, endpoints: Mapping[str, str]) -> dict[str, Any]:
+        """Its configuration, the root URLs of providers replaced by ``endpoints``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a gateway is called, what it is generated from the sources, and how it is run."""
+
+    name: str
+    title: str
+    """As it is named while it starts."""
+    version: Callable[[], str]
+    files: Callable[[Registry], dict[str, str]]
+    """Its generated files, by name: same sources, same bytes."""
+    compile: Compile
+    variables: Callable[[Registry], Mapping[str, str]]
+    """The environment variables it must be given, each with what it is for."""
+    make: Make

@@ -189,6 +189,7 @@ TABLE: dict[str, tuple[Fate, str, str]] = {
     "resilience.retries": (_E, f"{_ROUTER}num_retries", ""),
     "resilience.allowed_fails": (_E, f"{_ROUTER}allowed_fails", "counted within cooldown_s"),
     "resilience.cooldown_s": (_A, f"{_ROUTER}cooldown_time", "a Retry-After of the server wins"),
+    "gateway.type": (_H, "", ""),
     "gateway.port": (_E, "", "an argument of the process"),
     "gateway.cors_origins[]": (_E, "LITELLM_CORS_ORIGINS", "environment only"),
     "gateway.master_key.env": (_E, "general_settings.master_key", "by reference"),

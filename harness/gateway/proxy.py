@@ -51,6 +51,7 @@ class LiteLLMProxy:
     """
 
     name = "litellm"
+    requests_counter = "litellm_proxy_total_requests_metric_total"
 
     def __init__(
         self,

@@ -51,7 +51,6 @@ FIRST_SCRAPE_S = 15
 """Prometheus takes up its targets 5 s after its start, and each within an interval then."""
 STRANGER = "https://stranger.example"
 UNKNOWN = "no-such-model"
-REQUESTS_COUNTER = "litellm_proxy_total_requests_metric_total"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +99,7 @@ async def access_phase(work: Work) -> AsyncGenerator[Evidence, None]:
         yield access.judge_listeners(name, listeners(pid))
     if stack.registry.gateway.metrics:
         after = await _until_counted(stack, before)
-        yield access.judge_counter(REQUESTS_COUNTER, before, after, sent=1)
+        yield access.judge_counter(stack.gateway.requests_counter, before, after, sent=1)
 
 
 async def routes_phase(work: Work) -> AsyncGenerator[Evidence, None]:
@@ -307,11 +306,10 @@ async def _many(
 
 async def _until_counted(stack: Stack, before: Exchange) -> Exchange:
     """Read the metrics until the counter moved: LiteLLM counts after it has answered."""
+    counter = stack.gateway.requests_counter
     for _ in range(20):
         after = await stack.send(stack.gateway.metrics_request())
-        if (access.counter(after, REQUESTS_COUNTER) or 0) > (
-            access.counter(before, REQUESTS_COUNTER) or 0
-        ):
+        if (access.counter(after, counter) or 0) > (access.counter(before, counter) or 0):
             break
         await asyncio.sleep(0.1)
     return after

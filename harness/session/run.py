@@ -25,8 +25,8 @@ from harness.evidence import (
     write_run,
 )
 from harness.gate import Policy, judge, load_policy
-from harness.gateway import environment
 from harness.gateway.base import GatewayError
+from harness.gateway.kinds import kind
 from harness.gateway.swap import recover
 from harness.process.child import ProcessError
 from harness.process.ports import PortTaken
@@ -41,6 +41,8 @@ from harness.wire import RecordingClient, RecordingError, RecordingWriter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from harness.gateway.base import Kind
 
 LEDGER = "deviations.yaml"
 RECORDINGS = "recordings.jsonl.gz"
@@ -103,6 +105,7 @@ async def run(
     """
     recover(options.config)
     registry = load(options.config)
+    kind(registry)
     policy = load_policy(options.config / POLICY).of(options.tier)
     ledger = deviations.load(options.config / LEDGER)
     require(registry, options.tier)
@@ -142,7 +145,7 @@ class _Job:
             engine=one_kind(kinds.values()),
             tier=options.tier,
             engines=kinds,
-            versions=_versions(),
+            versions=_versions(kind(registry)),
             config_hash=registry.sha256,
         )
         self.directory = options.out / self.context.id
@@ -186,7 +189,8 @@ class _Job:
                 secrets=self.secrets,
                 alter=self.rehearsal.config,
             )
-            self.emit(PhaseStarted("start", f"{self.options.tier} engines, the real LiteLLM proxy"))
+            gateway = kind(self.registry).title
+            self.emit(PhaseStarted("start", f"{self.options.tier} engines, {gateway}"))
             await whole.enter_async_context(stack)
             self._tell_versions(stack)
             await self.rehearsal.stack(stack)
@@ -264,10 +268,10 @@ def _narrowed(policy: Policy, phases: list[Phase]) -> Policy:
     return policy.model_copy(update={"gates": gates})
 
 
-def _versions() -> dict[str, str]:
+def _versions(gateway: Kind) -> dict[str, str]:
     return {
         "harness": harness.__version__,
-        "litellm": environment.version(),
+        gateway.name: gateway.version(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.behaviour import access
 from harness.evidence import Evidence, Verdict
 from harness.gateway import files
-from harness.gateway.litellm_config import compile_files
+from harness.gateway.kinds import kind
 from harness.registry import Finding, Registry, check
 from harness.registry.load import SOURCES
 
@@ -44,7 +44,7 @@ def judge_sources(config: Path, registry: Registry) -> Iterator[Evidence]:
             value=sum(finding.file.endswith(name) for finding in warnings),
             unit="warnings",
         )
-    generated = compile_files(registry)
+    generated = kind(registry).files(registry)
     differing = {finding.file: finding for finding in files.drift(config, generated)}
     for name in generated:
         yield _drift(name, differing.get(str(config / name)))

@@ -13,8 +13,7 @@ from harness.engines.emulated import EmulatedEngine
 from harness.engines.real.base import RealServer
 from harness.engines.real.prometheus import Prometheus, Target
 from harness.engines.tokens import witness
-from harness.gateway.litellm_config import compile_config, required_variables
-from harness.gateway.proxy import LiteLLMProxy
+from harness.gateway.kinds import kind
 from harness.process.ports import Reservation
 from harness.routing import Route, resolve
 from harness.stack.fleet import Fleet, in_words, kinds_of, one_kind, require
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from harness.answer import Answer
     from harness.engines.engine import LocalEngine
     from harness.evidence import Behind
+    from harness.gateway.base import Gateway
     from harness.registry import Registry
     from harness.stack.fleet import Tier
     from harness.wire import Exchange, RecordingClient, Request
@@ -65,7 +65,7 @@ class Stack:
             registry=registry, tier=tier, seed=seed, secrets=self.secrets, directory=directory
         )
         self.engines: dict[str, LocalEngine] = {}
-        self.gateway: LiteLLMProxy
+        self.gateway: Gateway
         self.services: dict[str, RealServer] = {}
         self._directory, self._port, self._alter = directory, port, alter
         self._dead: set[str] = set()
@@ -85,14 +85,15 @@ class Stack:
             for engine in self.engines.values():
                 starting.push_async_callback(engine.stop)
             await _together(engine.start() for engine in self.engines.values())
-            config = compile_config(
+            made = kind(self.registry)
+            config = made.compile(
                 self.registry,
                 endpoints={name: engine.endpoint for name, engine in self.engines.items()},
             )
             self._alter(config)
-            # Kept until the end: others, too, look for free ports while LiteLLM starts.
+            # Kept until the end: others, too, look for free ports while a gateway starts.
             place = starting.enter_context(Reservation(self.registry.ports.host, self._port or 0))
-            self.gateway = LiteLLMProxy(
+            self.gateway = made.make(
                 self.registry,
                 config=config,
                 secrets=self.secrets,
@@ -314,7 +315,7 @@ class Stack:
                 yield whole, whole, each
 
     def _targets(self) -> list[Target]:
-        """Everybody's metrics. LiteLLM's path needs the slash, or it only redirects."""
+        """Everybody's metrics."""
         found = []
         for name, engine in self.engines.items():
             if engine.capabilities.metrics is not None:
@@ -344,4 +345,5 @@ async def _together(all_: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 def new_secrets(registry: Registry) -> dict[str, str]:
     """A fresh strong value for every secret the configuration names, by variable."""
-    return {name: f"sk-{token_urlsafe(32)}" for name in required_variables(registry)}
+    needed = kind(registry).variables(registry)
+    return {name: f"sk-{token_urlsafe(32)}" for name in needed}

@@ -274,6 +274,9 @@ class Queue(Source):
 class Gateway(Source):
     """The one door."""
 
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = Field(
+        default="litellm", description="What it is: a module of harness/gateway/kinds"
+    )
     port: Identifier = Field(description="Service in ports.yaml")
     cors_origins: Sequence[Text] = Field(description="Browser origins that may call it")
     master_key: EnvRef = Field(description="Key every client must send")
