@@ -63,7 +63,11 @@ class Filling:
     most_running: int | None
     """By its gauge, as often as it was sampled."""
     waited: int | None
-    """The most that waited once every request had its first token, by its gauge."""
+    """The most that waited once every request ran, by its gauge.
+
+    What is asked counts when every request has its second token, for a gauge tells of the last
+    step that is over, and only if it is answered before any request has ended.
+    """
     fullest: float | None
     """The largest share of the cache in use."""
     seconds: float
@@ -129,12 +133,14 @@ def look(
 ) -> Filling:
     """What a drive and the engine's samples along it say; a pure function."""
     firsts: list[int] = []
+    seconds: list[int] = []
     ends: list[int] = []
     broken = ""
     for recorded in drive.recorded:
         read = answers.read(recorded.exchange)
         if read.deltas:
             firsts.append(read.deltas[0].at_ns)
+            seconds += [delta.at_ns for delta in read.deltas[1:2]]
         ends.append(recorded.ended_ns)
         counted = (read.usage or {}).get("completion_tokens")
         asked = (read.usage or {}).get("prompt_tokens")
@@ -147,11 +153,13 @@ def look(
     together = sum(first < earliest for first in firsts)
     samples = [one for each in said for one in each.samples if one.said]
     to_monotonic_ns = drive.recorded[0].offsets_ns[1] if drive.recorded else 0
-    settled = max(firsts, default=0)
+    settled = max(seconds, default=0)
     under_way = [
         one.said
         for one in samples
-        if together == requests and settled < one.at_unix_ns + to_monotonic_ns < earliest
+        if together == requests == len(seconds)
+        and settled < one.asked_unix_ns + to_monotonic_ns
+        and one.at_unix_ns + to_monotonic_ns < earliest
     ]
     preempted = [one.said.get(Quantity.PREEMPTIONS) for one in samples]
     counted_twice = len(preempted) > 1 and None not in (preempted[0], preempted[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,23 +11,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.engines.emulated import EmulatedEngine
+from harness.engines.metrics import Quantity
 from harness.engines.scheduler import SchedulerConfig
 from harness.engines.scheduler.steptime import Fitted
 from harness.engines.spec import BatchingSpec, EmulatorSpec, ServedModel
 from harness.load.capacity import climbing
 from harness.load.capacity.climbing import climb
-from harness.load.capacity.filling import Filling, Place, fill
+from harness.load.capacity.filling import Filling, Place, fill, look
 from harness.load.capacity.racing import RaceError, race
-from harness.load.driving import closed
+from harness.load.driving import Drive, closed
+from harness.load.sampling.sampling import Sample, Sampled
 from harness.load.workload.prompts import ANY
+from harness.wire import End, Request
 from harness.wire.engine import LoadEngine
+from harness.wire.engine.recorded import UNSTAMPED, Recorded, Tape
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
     from typing import TypeVar
-
-    from harness.load.driving import Drive
 
     Result = TypeVar("Result")
 
@@ -93,6 +96,59 @@ def test_one_more_with_long_answers_has_somebody_preempted(tmp_path: Path) -> No
     assert not found.fits
     assert found.preemptions is not None
     assert found.preemptions >= 1
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "at_ms", "waited"),
+    [
+        (5, 45, None),  # asked while one had no token yet, answered late
+        (32, 35, None),  # the gauge still tells of the step that gave it its first
+        (45, 50, 1),
+        (75, 95, None),  # one had ended when it was answered, and another could have begun
+    ],
+)
+def test_what_waits_counts_where_the_gauge_tells_of_a_moment_when_all_ran(
+    asked_ms: int, at_ms: int, waited: int | None
+) -> None:
+    ms = 1_000_000
+
+    def answered(*token_ms: int) -> Recorded:
+        said = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+        told = {"prompt_tokens": 4, "completion_tokens": len(token_ms), "total_tokens": 9}
+        last = json.dumps({"choices": [], "usage": told}).encode()
+        stop = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+        end = stop + b"data: " + last + b"\n\ndata: [DONE]\n\n"
+        kept: list[bytes | int] = [b"HTTP/1.1 200 OK\r\n", 1, UNSTAMPED]
+        kept += b"content-type: text/event-stream\r\n\r\n", 1, UNSTAMPED
+        for moment in token_ms:
+            kept += said, moment * ms, UNSTAMPED
+        kept += end, 90 * ms, UNSTAMPED
+        return Recorded(
+            id="x", request=Request(method="POST", url="http://e/v1/completions"), labels={},
+            scheduled_ns=None, submitted_ns=0, started_ns=0, connected_ns=0, sent_ns=0,
+            ended_ns=90 * ms, end=End.EOF, tape=Tape(kept),
+        )  # fmt: skip
+
+    with LoadEngine() as engine:
+        vitals = engine.vitals()
+    drive = Drive(
+        recorded=(answered(10, 20, 30), answered(30, 40, 50)),
+        begun_ns=0, ended_ns=90 * ms, before=vitals, after=vitals, complete=True,
+    )  # fmt: skip
+    beats = [
+        Sample(
+            asked_unix_ns=asked * ms,
+            at_unix_ns=at * ms,
+            every_s=0.1,
+            said={Quantity.PREEMPTIONS: 0.0, Quantity.WAITING: waiting},
+        )
+        for asked, at, waiting in ((0, 1, 0.0), (asked_ms, at_ms, 1.0), (98, 99, 0.0))
+    ]
+    said = [Sampled(name="e", url="", samples=tuple(beats))]
+    found = look(drive, said, requests=2, prompt=4, answer=3)
+    assert (found.trouble, found.together) == ("", 2)
+    assert found.waited == waited
+    assert found.fits is (waited is None)
 
 
 def test_a_length_that_the_server_counts_otherwise_is_trouble(tmp_path: Path) -> None:
